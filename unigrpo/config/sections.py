@@ -1,0 +1,174 @@
+"""Sections shared by the verbs. Each field is explained once, by the string below it; help and docs are made from it."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(kw_only=True)
+class LoraSection:
+    """Low-rank adapters (peft). With them the reference policy is the base with adapters off and costs no memory."""
+
+    rank: int = 0
+    """Rank of the adapters; 0 trains all weights."""
+    alpha: float = 32.0
+    """Scale of the adapters, divided by the rank."""
+    targets: list[str] = field(
+        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "blocks.*ff_out"]
+    )
+    """Linear layers that get an adapter, by the end of their published name."""
+
+
+@dataclass(kw_only=True)
+class ModelSection:
+    """The policy: a published checkpoint folder, or a small model made from scratch."""
+
+    path: str | None = None
+    """Folder of a LLaDA or MMaDA checkpoint (config.json, safetensors, tokenizer), or a run's `model` folder."""
+    preset: Literal["tiny", "small"] | None = None
+    """Size of a model made from scratch, with a tokenizer trained on the run's data; used when `path` is not set."""
+    vocab_size: int = 512
+    """Most entries of the tokenizer that is trained for a preset, special tokens included."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights."""
+    device: str = "auto"
+    """Torch device; `auto` takes cuda, then mps, then cpu."""
+    gradient_checkpointing: bool = False
+    """Recompute each block's activations in the backward pass: less memory, one more forward."""
+    lora: LoraSection = field(default_factory=LoraSection)
+    """Low-rank adapters instead of full training."""
+
+
+@dataclass(kw_only=True)
+class DataSection:
+    """Where prompts come from and how a row becomes one."""
+
+    source: Literal["file", "gsm8k", "arithmetic", "countdown"] = "file"
+    """`file` reads `path`; `gsm8k` reads an official GSM8K JSONL file; the others generate their rows from `seed`."""
+    path: str | None = None
+    """A .jsonl, .json or .parquet file, or a folder saved by `datasets`."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Which column of the file holds each of `prompt`, `answer`, `response`, `id`; by default the column of that name."""
+    split: Literal["train", "test"] = "train"
+    """Generated sources: `train`, or the held-out rows, which are disjoint from it."""
+    size: int = 10000
+    """Generated sources: how many rows."""
+    digits: int = 2
+    """`arithmetic`: digits of each operand."""
+    operands: int = 3
+    """`countdown`: how many numbers are given."""
+    template: Literal["chat", "plain"] = "chat"
+    """`chat` wraps the prompt in MMaDA's chat turns; `plain` puts only the beginning-of-sequence id in front."""
+    instruction: str = ""
+    """Text put in front of every prompt; `think` stands for MMaDA's thinking instruction."""
+    max_prompt_length: int = 512
+    """Most tokens a prompt may have."""
+    too_long: Literal["error", "drop"] = "error"
+    """What a prompt over the limit does: stop the run before it starts, or be left out and counted."""
+    limit: int | None = None
+    """Use only the first rows, so many."""
+    shuffle: bool = True
+    """Draw the rows of each epoch in a seeded random order."""
+    seed: int = 0
+    """Seed of the generator and of the order."""
+
+
+@dataclass(kw_only=True)
+class RolloutSection:
+    """How responses are drawn from the policy: semi-autoregressive denoising, block by block."""
+
+    prompts_per_step: int = 32
+    """Prompts of one step."""
+    group_size: int = 8
+    """Rollouts of each prompt, compared with each other."""
+    gen_length: int = 128
+    """Tokens of a response; it starts fully masked."""
+    block_length: int = 32
+    """Tokens of a block; blocks are denoised from left to right. Must divide `gen_length`."""
+    steps: int | None = None
+    """Denoising steps of a whole response, a multiple of the number of blocks; by default one token a step."""
+    threshold: float | None = None
+    """Instead of `steps`: commit every token whose confidence is at least this, and at least one a step."""
+    confidence: Literal["confidence", "margin", "entropy", "random"] = "confidence"
+    """What decides which tokens are committed first: p of the token, p1 - p2, negative entropy, or chance."""
+    temperature: float = 1.0
+    """Sampling temperature of the tokens; 0 is greedy."""
+    guidance: float = 0.0
+    """Classifier-free guidance s: logits = u + (s + 1)(c - u), where u does not see the prompt."""
+    eos_tail: int = 1
+    """End-of-sequence tokens after the first that count as part of the response, so that stopping is learned."""
+    early_stop: bool = True
+    """Stop a response after the block in which it ended."""
+    batch_size: int = 256
+    """Most responses in one forward pass."""
+
+
+@dataclass(kw_only=True)
+class RewardEntry:
+    """One reward of the weighted sum."""
+
+    weight: float = 1.0
+    """Factor in the sum."""
+    path: str | None = None
+    """Your own: `file.py:function` or `package.module:function`; by default the shipped reward of this name."""
+    args: dict[str, Any] = field(default_factory=dict)
+    """Settings handed to the reward by name."""
+
+
+@dataclass(kw_only=True)
+class OptimSection:
+    """AdamW and its schedule."""
+
+    lr: float = 1e-6
+    """Peak learning rate."""
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    """Decay of the two moments."""
+    eps: float = 1e-8
+    """Added to the root of the second moment."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of matrices; norms are never decayed."""
+    warmup_steps: int = 0
+    """Optimiser steps of linear warm-up."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Decay after the warm-up, to `min_lr_ratio` at the last step."""
+    min_lr_ratio: float = 0.0
+    """Final learning rate as a share of the peak."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 leaves them alone."""
+
+
+@dataclass(kw_only=True)
+class CheckpointSection:
+    """What is kept of a run, so that it can go on."""
+
+    every: int = 50
+    """Steps between checkpoints; the last step always makes one."""
+    keep: int = 2
+    """How many checkpoints stay on disk."""
+
+
+@dataclass(kw_only=True)
+class TrackingSection:
+    """Where metrics go, beside metrics.jsonl in the run's folder."""
+
+    to: list[str] = field(default_factory=list)
+    """Any of `wandb` (offline when there is no key) and `tensorboard`."""
+    project: str = "unigrpo"
+    """Project name at wandb."""
+    rollouts_every: int = 10
+    """Steps between tables of sampled rollouts; 0 for none."""
+    rollouts_rows: int = 8
+    """Rows of such a table."""
+
+
+@dataclass(kw_only=True)
+class ClusterSection:
+    """Where the workers run."""
+
+    backend: Literal["ray", "local"] = "ray"
+    """`ray` puts policy, reference and rewards in Ray actors; `local` runs all in this process, with the same metrics."""
+    address: str | None = None
+    """A running Ray cluster; by default one is started on 127.0.0.1, or the one of the Ray job we run in is used."""
+    threads: int | None = None
+    """Torch threads of each worker; by default all cores. Small models are fastest with 1."""
+    timeout: float = 300.0
+    """Seconds to wait for a worker to start."""

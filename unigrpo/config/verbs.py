@@ -1,0 +1,174 @@
+"""What each verb of the command line is configured by."""
+
+from dataclasses import dataclass, field
+
+from unigrpo.config.algo import AlgoSection
+from unigrpo.config.sections import (
+    CheckpointSection,
+    ClusterSection,
+    DataSection,
+    ModelSection,
+    OptimSection,
+    RewardEntry,
+    RolloutSection,
+    TrackingSection,
+)
+
+
+@dataclass(kw_only=True)
+class EvalSection:
+    """Held-out prompts, answered during training."""
+
+    data: DataSection | None = None
+    """Prompts to answer; none, no evaluation."""
+    every: int = 10
+    """Steps between evaluations; one is made before the first step and one after the last."""
+    samples: int = 1
+    """Responses of each prompt; more than one gives pass@k."""
+    temperature: float = 0.0
+    """Sampling temperature of an evaluation."""
+    limit: int | None = 256
+    """Most prompts of one evaluation."""
+    solved: str | None = None
+    """The reward whose value of at least 1 means solved; by default the first one."""
+
+
+@dataclass(kw_only=True)
+class SFTSection:
+    """Supervised fine-tuning with the masked-diffusion loss."""
+
+    batch_size: int = 64
+    """Examples of one optimiser step."""
+    micro_batch: int = 64
+    """Examples of one forward and backward; changes memory, never the gradient."""
+    max_length: int = 1024
+    """Most tokens of prompt and response; a longer response is cut."""
+    pad_to: int | None = None
+    """Tokens a response is filled up to with end-of-sequence, which are trained, so that ending is learned; by default the
+    longest response of the batch."""
+    low_discrepancy: bool = True
+    """Spread the mask ratios of a batch evenly over (0, 1): same mean, less variance."""
+    eps: float = 1e-3
+    """Smallest mask probability: p = (1 - eps) t + eps."""
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """`unigrpo train`: UniGRPO from a supervised policy."""
+
+    output: str = "runs/train"
+    """Folder of the run."""
+    steps: int = 100
+    """Steps of sample, score, learn."""
+    seed: int = 0
+    """Everything random derives from this."""
+    resume: bool = False
+    """Go on from the newest checkpoint in `output`; start from the beginning when there is none."""
+    overwrite: bool = False
+    """Replace a run that is already in `output`."""
+    model: ModelSection = field(default_factory=ModelSection)
+    """The policy, and the reference it is held to."""
+    data: DataSection = field(default_factory=DataSection)
+    """Training prompts."""
+    rollout: RolloutSection = field(default_factory=RolloutSection)
+    """Sampling."""
+    rewards: dict[str, RewardEntry] = field(default_factory=dict)
+    """What a response earns, by name; `rewards.NAME.weight=0.1` adds one."""
+    algo: AlgoSection = field(default_factory=AlgoSection)
+    """Objective and likelihood."""
+    optim: OptimSection = field(default_factory=OptimSection)
+    """Optimiser."""
+    eval: EvalSection = field(default_factory=EvalSection)
+    """Evaluation on held-out prompts."""
+    checkpoint: CheckpointSection = field(default_factory=CheckpointSection)
+    """Checkpoints."""
+    tracking: TrackingSection = field(default_factory=TrackingSection)
+    """Metrics."""
+    cluster: ClusterSection = field(default_factory=ClusterSection)
+    """Workers."""
+
+
+@dataclass(kw_only=True)
+class SFTConfig:
+    """`unigrpo sft`: supervised fine-tuning, the stage before UniGRPO."""
+
+    output: str = "runs/sft"
+    """Folder of the run; the model is written to its `model` folder."""
+    steps: int = 1000
+    """Optimiser steps."""
+    seed: int = 0
+    """Everything random derives from this."""
+    resume: bool = False
+    """Go on from the newest checkpoint in `output`; start from the beginning when there is none."""
+    overwrite: bool = False
+    """Replace a run that is already in `output`."""
+    model: ModelSection = field(default_factory=ModelSection)
+    """The model to start from."""
+    data: DataSection = field(default_factory=DataSection)
+    """Prompts with responses."""
+    held_out: DataSection | None = None
+    """Rows for a validation loss."""
+    held_out_every: int = 100
+    """Steps between validation losses."""
+    sft: SFTSection = field(default_factory=SFTSection)
+    """Loss and batches."""
+    optim: OptimSection = field(default_factory=lambda: OptimSection(lr=5e-5, weight_decay=0.01, schedule="cosine"))
+    """Optimiser."""
+    checkpoint: CheckpointSection = field(default_factory=lambda: CheckpointSection(every=500))
+    """Checkpoints."""
+    tracking: TrackingSection = field(default_factory=TrackingSection)
+    """Metrics."""
+    cluster: ClusterSection = field(default_factory=lambda: ClusterSection(backend="local"))
+    """Threads; supervised fine-tuning runs in one process."""
+
+
+@dataclass(kw_only=True)
+class EvalConfig:
+    """`unigrpo eval`: accuracy and pass@k of a model on prompts with answers."""
+
+    output: str = "runs/eval"
+    """Folder for samples.jsonl, metrics.json and table.md."""
+    seed: int = 0
+    """Seed of the sampler."""
+    overwrite: bool = False
+    """Replace an evaluation that is already in `output`."""
+    samples: int = 1
+    """Responses of each prompt; pass@k is given for k = 1, 2, 4, ... up to it."""
+    limit: int | None = None
+    """Most prompts."""
+    solved: str | None = None
+    """The reward whose value of at least 1 means solved; by default the first one."""
+    model: ModelSection = field(default_factory=ModelSection)
+    """The model."""
+    data: DataSection = field(default_factory=lambda: DataSection(split="test", shuffle=False))
+    """Prompts."""
+    rollout: RolloutSection = field(default_factory=lambda: RolloutSection(temperature=0.0, group_size=1))
+    """Sampling."""
+    rewards: dict[str, RewardEntry] = field(default_factory=dict)
+    """What a response earns; by default `math`."""
+    cluster: ClusterSection = field(default_factory=lambda: ClusterSection(backend="local"))
+    """Threads."""
+
+
+@dataclass(kw_only=True)
+class GenerateConfig:
+    """`unigrpo generate`: answers to prompts, in the terminal."""
+
+    prompt: str | None = None
+    """What to ask; by default lines are read from standard input."""
+    seed: int = 0
+    """Seed of the sampler."""
+    samples: int = 1
+    """Answers to each prompt."""
+    show_steps: bool = False
+    """Replay the denoising, step by step."""
+    model: ModelSection = field(default_factory=ModelSection)
+    """The model."""
+    template: str = "chat"
+    """`chat` or `plain`, as in the data section."""
+    instruction: str = ""
+    """Text put in front of the prompt; `think` stands for MMaDA's thinking instruction."""
+    rollout: RolloutSection = field(default_factory=RolloutSection)
+    """Sampling."""
+    cluster: ClusterSection = field(default_factory=lambda: ClusterSection(backend="local"))
+    """Threads."""
