@@ -1,0 +1,7 @@
+"""Reward functions: what a rollout earns. Needs no torch."""
+
+from rewards.extract import answer_part
+from rewards.registry import RewardFunction, check, resolve, reward
+from rewards.scorer import Scorer
+
+__all__ = ["RewardFunction", "Scorer", "answer_part", "check", "resolve", "reward"]

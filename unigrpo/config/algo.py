@@ -9,17 +9,18 @@ class NoiseSection:
     """Which response tokens are masked for a likelihood, and which of those are scored."""
 
     rule: Literal["formula", "even", "random", "full", "range", "cosine", "elbo"] = "formula"
-    """Mask ratio t_n of inner update n. `formula`: from a random t_1 evenly up to 1 (Algorithm 1); `even`: random start, spacing
-    1/mu, modulo 1; `random`: U(0,1) each; `full`: 1; `range`: U(low, high); `cosine`: cos(pi u / 2); `elbo`: counts uniform on
-    1..L, stratified over the draws."""
+    """Mask ratio t_n of inner update n. `formula`: from a random t_1 evenly up to 1 (Algorithm 1); `even`: random
+    start, spacing 1/mu, modulo 1; `random`: U(0,1) each; `full`: 1; `range`: U(low, high); `cosine`: cos(pi u / 2);
+    `elbo`: counts uniform on 1..L, stratified over the draws."""
     plan: Literal["uniform", "trace", "ar", "block"] = "uniform"
-    """Where the masks lie. `uniform`: anywhere; `trace`: as the sampler saw it at a random step of its own, scoring what it then
-    committed; `ar`: everything from a random position on, scoring that position; `block`: a random block at ratio t, all later
-    blocks masked."""
+    """Where the masks lie. `uniform`: anywhere; `trace`: as the sampler saw it at a random step of its own, scoring
+    what it then committed; `ar`: everything from a random position on, scoring that position; `block`: a random block
+    at ratio t, all later blocks masked."""
     draws: int = 1
     """Masks of each response in each inner update."""
     antithetic: Literal["none", "complement"] = "none"
-    """`complement` pairs each mask with its complement, so that a pair scores every token exactly once; `draws` must be even."""
+    """`complement` pairs each mask with its complement, so that a pair scores every token exactly once; `draws` must be
+    even."""
     count: Literal["exact", "bernoulli"] = "exact"
     """`exact` masks max(1, round(t L)) tokens; `bernoulli` masks each token with probability t, and at least one."""
     low: float = 0.1
@@ -55,13 +56,14 @@ class AlgoSection:
     mu: int = 2
     """Inner optimiser updates on one batch of rollouts, each with its own mask ratio."""
     advantage: Literal["grpo", "dr_grpo", "rloo", "reinforce++", "wd1"] = "grpo"
-    """`grpo`: z-score in the group; `dr_grpo`: no division by the deviation; `rloo`: leave-one-out; `reinforce++`: deviation of
-    the whole batch; `wd1`: softmax(A) - softmax(-A) in the group."""
+    """`grpo`: z-score in the group; `dr_grpo`: no division by the deviation; `rloo`: leave-one-out; `reinforce++`:
+    deviation of the whole batch; `wd1`: softmax(A) - softmax(-A) in the group."""
     ratio: Literal["token", "sequence", "none", "regress"] = "token"
-    """Importance ratio: of each token; the geometric mean over the scored tokens; none (REINFORCE); or regression of the mean
-    log-ratio to psi * A."""
+    """Importance ratio: of each token; the geometric mean over the scored tokens; none (REINFORCE); or regression of
+    the mean log-ratio to psi * A."""
     negative: Literal["elbo", "eubo"] = "elbo"
-    """Bound used where the advantage is negative, with ratio `none`: `eubo` is SPG's upper bound of order `eubo_order`."""
+    """Bound used where the advantage is negative, with ratio `none`: `eubo` is SPG's upper bound of order
+    `eubo_order`."""
     eubo_order: float = 1.5
     """Renyi order of the upper bound."""
     psi: float = 1.0
@@ -75,7 +77,8 @@ class AlgoSection:
     kl: Literal["k1", "k2", "k3"] = "k3"
     """Estimator of the KL, on the same masked tokens."""
     aggregation: Literal["sequence", "token"] = "sequence"
-    """`sequence`: mean over a response's scored tokens, then over responses; `token`: mean over all scored tokens of the step."""
+    """`sequence`: mean over a response's scored tokens, then over responses; `token`: mean over all scored tokens of
+    the step."""
     weight: Literal["mean", "elbo"] = "mean"
     """`elbo` weights a token by 1/t, which makes the sum an estimate of the ELBO divided by L."""
     dynamic_sampling: int = 0

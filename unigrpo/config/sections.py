@@ -1,4 +1,4 @@
-"""Sections shared by the verbs. Each field is explained once, by the string below it; help and docs are made from it."""
+"""Sections shared by the verbs. Each field is explained once, by the string below it, for help and docs."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -47,7 +47,8 @@ class DataSection:
     path: str | None = None
     """A .jsonl, .json or .parquet file, or a folder saved by `datasets`."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Which column of the file holds each of `prompt`, `answer`, `response`, `id`; by default the column of that name."""
+    """Which column of the file holds each of `prompt`, `answer`, `response`, `id`; by default the column of that
+    name."""
     split: Literal["train", "test"] = "train"
     """Generated sources: `train`, or the held-out rows, which are disjoint from it."""
     size: int = 10000
@@ -165,7 +166,8 @@ class ClusterSection:
     """Where the workers run."""
 
     backend: Literal["ray", "local"] = "ray"
-    """`ray` puts policy, reference and rewards in Ray actors; `local` runs all in this process, with the same metrics."""
+    """`ray` puts policy, reference and rewards in Ray actors; `local` runs all in this process, with the same
+    metrics."""
     address: str | None = None
     """A running Ray cluster; by default one is started on 127.0.0.1, or the one of the Ray job we run in is used."""
     threads: int | None = None

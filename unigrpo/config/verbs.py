@@ -1,6 +1,7 @@
 """What each verb of the command line is configured by."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from unigrpo.config.algo import AlgoSection
 from unigrpo.config.sections import (
@@ -44,8 +45,8 @@ class SFTSection:
     max_length: int = 1024
     """Most tokens of prompt and response; a longer response is cut."""
     pad_to: int | None = None
-    """Tokens a response is filled up to with end-of-sequence, which are trained, so that ending is learned; by default the
-    longest response of the batch."""
+    """Tokens a response is filled up to with end-of-sequence, which are trained, so that ending is learned; by default
+    the longest response of the batch."""
     low_discrepancy: bool = True
     """Spread the mask ratios of a batch evenly over (0, 1): same mean, less variance."""
     eps: float = 1e-3
@@ -164,8 +165,8 @@ class GenerateConfig:
     """Replay the denoising, step by step."""
     model: ModelSection = field(default_factory=ModelSection)
     """The model."""
-    template: str = "chat"
-    """`chat` or `plain`, as in the data section."""
+    template: Literal["chat", "plain"] = "chat"
+    """As in the data section."""
     instruction: str = ""
     """Text put in front of the prompt; `think` stands for MMaDA's thinking instruction."""
     rollout: RolloutSection = field(default_factory=RolloutSection)

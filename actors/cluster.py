@@ -1,0 +1,147 @@
+"""Starts Ray and the workers, and gives the loop objects that look like the local ones."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+
+from actors.workers import PolicyWorker, ReferenceWorker, RewardWorker
+from rollout.colocated import needs_reference
+from unigrpo.batch import Batch
+from unigrpo.config import ClusterSection, TrainConfig
+from unigrpo.errors import ClusterError, UniGRPOError
+from unigrpo.types import Metrics, Prompt, Rollout, Scored
+
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by `ray job submit` in the processes of a job."""
+
+
+def call(reference: Any, timeout: float | None = None, what: str = "a worker") -> Any:
+    """The result of a remote call; what a user can act on is raised as what it is, not wrapped by Ray.
+
+    Raises:
+        ClusterError: the worker died, or did not answer in time.
+    """
+    try:
+        return ray.get(reference, timeout=timeout)
+    except RayTaskError as error:
+        if isinstance(error.cause, UniGRPOError):
+            raise error.cause from None
+        raise
+    except GetTimeoutError:
+        raise ClusterError(
+            f"{what} was not ready within {timeout:.0f} s (cluster.timeout). The cluster has {_free()}; is there room for it?"
+        ) from None
+    except RayActorError as error:
+        if isinstance(getattr(error, "cause", None), UniGRPOError):
+            raise error.cause from None  # pyright: ignore[reportAttributeAccessIssue]
+        raise ClusterError(f"{what} died: {' '.join(str(error).split())}") from error
+
+
+def _free() -> str:
+    found = ray.available_resources()
+    return ", ".join(f"{found.get(name, 0):g} {name} free" for name in ("CPU", "GPU"))
+
+
+class RemoteSampler:
+    """The policy actor's sampler."""
+
+    def __init__(self, actor: ActorHandle):
+        self.actor = actor
+
+    def sample(
+        self, prompts: Sequence[Prompt], group_size: int, step: int | str, temperature: float | None = None
+    ) -> list[Rollout]:
+        """See `rollout.sampler.Sampler.sample`."""
+        return call(self.actor.sample.remote(prompts, group_size, step, temperature), what="the policy worker")
+
+    def load(self, weights: None) -> None:
+        """Hands the weights over inside the actor, where learner and sampler share them."""
+        call(self.actor.hand_over.remote(), what="the policy worker")
+
+
+class RemoteLearner:
+    """The policy actor's learner."""
+
+    def __init__(self, actor: ActorHandle):
+        self.actor = actor
+
+    def learn(self, batch: Batch) -> Metrics:
+        """See `unigrpo.learner.Learner.learn`."""
+        return call(self.actor.learn.remote(batch), what="the policy worker")
+
+    def weights(self) -> None:
+        """Nothing travels: see `RemoteSampler.load`."""
+
+    def save(self, folder: Path) -> None:
+        """See `unigrpo.learner.Learner.save`; the folder must be one that driver and worker both see."""
+        call(self.actor.save.remote(folder.absolute()), what="the policy worker")
+
+    def export(self, folder: Path) -> None:
+        """See `unigrpo.learner.Learner.export`."""
+        call(self.actor.export.remote(folder.absolute()), what="the policy worker")
+
+
+class RemoteScorer:
+    """The reward actor's scorer."""
+
+    def __init__(self, actor: ActorHandle):
+        self.actor = actor
+
+    def score(self, rollouts: list[Rollout]) -> list[Scored]:
+        """See `rewards.scorer.Scorer.score`."""
+        return call(self.actor.score.remote(rollouts), what="the reward worker")
+
+
+def connect(cluster: ClusterSection, workers: int) -> None:
+    """Joins the cluster of `cluster.address` or of the job we run in, or starts one on 127.0.0.1.
+
+    Raises:
+        ClusterError: the cluster cannot be reached or started.
+    """
+    quiet = {"logging_level": "ERROR"}
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        if cluster.address or os.environ.get("RAY_ADDRESS") or os.environ.get(JOB_VARIABLE):
+            ray.init(address=cluster.address, **quiet)
+        else:
+            cores = max(workers, os.cpu_count() or 1)
+            ray.init(
+                address="local", num_cpus=cores, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet
+            )
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        where = cluster.address or os.environ.get("RAY_ADDRESS") or "127.0.0.1"
+        reason = " ".join(str(error).split())
+        raise ClusterError(f"Ray at {where} cannot be used: {reason} Or set cluster.backend=local.") from None
+
+
+def _spawn(worker: type, gpus: float, *args: Any) -> ActorHandle:
+    return ray.remote(num_cpus=1, num_gpus=gpus)(worker).remote(*args)
+
+
+@contextmanager
+def started(
+    config: TrainConfig, resume_from: Path | None
+) -> Iterator[tuple[RemoteSampler, RemoteScorer, RemoteLearner]]:
+    """Sampler, scorer and learner in Ray actors, which end with the block."""
+    apart = needs_reference(config)
+    connect(config.cluster, workers=3)
+    try:
+        found = ray.cluster_resources().get("GPU", 0)
+        models = 2 if apart else 1
+        gpus = min(1.0, found / models) if config.model.device in ("auto", "cuda") else 0.0
+        start = resume_from.absolute() if resume_from else None
+        rewards = _spawn(RewardWorker, 0, config)
+        reference = _spawn(ReferenceWorker, gpus, config) if apart else None
+        policy = _spawn(PolicyWorker, gpus, config, reference, start)
+        for name, actor in (("reward", rewards), ("reference", reference), ("policy", policy)):
+            if actor is not None:
+                call(actor.ready.remote(), config.cluster.timeout, f"the {name} worker")
+        yield RemoteSampler(policy), RemoteScorer(rewards), RemoteLearner(policy)
+    finally:
+        ray.shutdown()

@@ -1,0 +1,92 @@
+"""What runs inside an actor: the local classes, built there. Plain classes; `actors.cluster` makes actors of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ray
+from ray.actor import ActorHandle
+from torch import Tensor
+
+from rewards.scorer import Scorer
+from rollout.colocated import Colocated, make_reference, set_threads
+from unigrpo.batch import Batch
+from unigrpo.config import TrainConfig
+from unigrpo.types import Metrics, Prompt, Rollout, Scored
+
+
+class RemoteReference:
+    """The reference policy in an actor of its own, as the learner sees it."""
+
+    def __init__(self, actor: ActorHandle):
+        self.actor = actor
+
+    def logprobs(self, batch: Batch) -> list[Tensor]:
+        """One [B, K, C] tensor for each inner update; the actor makes the same masks from the batch's keys."""
+        return ray.get(self.actor.logprobs.remote(batch))
+
+
+class PolicyWorker:
+    """Hosts the policy: its sampler and its learner, on one set of weights."""
+
+    def __init__(self, config: TrainConfig, reference: ActorHandle | None, resume_from: Path | None):
+        set_threads(config.cluster.threads)
+        self.policy = Colocated.build(config, RemoteReference(reference) if reference else None)
+        if resume_from:
+            self.policy.restore(resume_from)
+
+    def ready(self) -> bool:
+        """Answers once the policy is loaded."""
+        return True
+
+    def sample(
+        self, prompts: Sequence[Prompt], group_size: int, step: int | str, temperature: float | None
+    ) -> list[Rollout]:
+        """See `rollout.sampler.Sampler.sample`."""
+        return self.policy.sampler.sample(prompts, group_size, step, temperature)
+
+    def learn(self, batch: Batch) -> Metrics:
+        """See `unigrpo.learner.Learner.learn`."""
+        return self.policy.learner.learn(batch)
+
+    def hand_over(self) -> None:
+        """Gives the learner's weights to the sampler, within the actor."""
+        self.policy.sampler.load(self.policy.learner.weights())
+
+    def save(self, folder: Path) -> None:
+        """See `unigrpo.learner.Learner.save`."""
+        self.policy.learner.save(folder)
+
+    def export(self, folder: Path) -> None:
+        """See `unigrpo.learner.Learner.export`."""
+        self.policy.learner.export(folder)
+
+
+class ReferenceWorker:
+    """Hosts the frozen reference."""
+
+    def __init__(self, config: TrainConfig):
+        set_threads(config.cluster.threads)
+        self.reference = make_reference(config)
+
+    def ready(self) -> bool:
+        """Answers once the reference is loaded."""
+        return True
+
+    def logprobs(self, batch: Batch) -> list[Tensor]:
+        """See `unigrpo.learner.Reference.logprobs`."""
+        return self.reference.logprobs(batch)
+
+
+class RewardWorker:
+    """Hosts the scorer; it needs no model of ours and no GPU."""
+
+    def __init__(self, config: TrainConfig):
+        self.scorer = Scorer(config.rewards)
+
+    def ready(self) -> bool:
+        """Answers once the rewards are loaded."""
+        return True
+
+    def score(self, rollouts: list[Rollout]) -> list[Scored]:
+        """See `rewards.scorer.Scorer.score`."""
+        return self.scorer.score(rollouts)

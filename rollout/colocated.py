@@ -1,0 +1,66 @@
+"""A policy that learns and samples with the same weights, and the frozen reference beside it."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from rollout.sampler import Sampler
+from unigrpo.config import LoraSection, ModelSection, TrainConfig
+from unigrpo.data.load import texts
+from unigrpo.engine import Engine
+from unigrpo.learner import Learner, Reference, ReferencePolicy
+from unigrpo.models.load import Policy, load_policy
+from unigrpo.state import restore_state
+
+
+def set_threads(threads: int | None) -> None:
+    """Gives torch so many threads in this process, by default one for each core.
+
+    Always set, in every process: sums depend on it in the last bit, and Ray gives its workers another default.
+    """
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
+def policy_of(model: ModelSection, config: TrainConfig) -> Policy:
+    """The policy of a run; a preset's tokenizer is trained on the run's data."""
+    return load_policy(model, texts(config.data) if model.preset else None, config.seed)
+
+
+def make_reference(config: TrainConfig) -> Reference:
+    """The reference as a model of its own: the weights the run starts from, without adapters, frozen."""
+    model = policy_of(replace(config.model, lora=LoraSection()), config).model
+    return Reference(model.requires_grad_(False), config.algo)
+
+
+def needs_reference(config: TrainConfig) -> bool:
+    """Whether a reference model of its own is loaded: with LoRA the base with adapters off is the reference."""
+    return config.algo.beta > 0 and config.model.lora.rank == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Colocated:
+    """Learner and sampler on one set of weights: nothing has to be handed over between them."""
+
+    learner: Learner
+    sampler: Sampler
+
+    def restore(self, folder: Path) -> None:
+        """Goes on from a checkpoint."""
+        restore_state(self.learner.policy, self.learner.engine, folder)
+
+    @classmethod
+    def build(cls, config: TrainConfig, reference: ReferencePolicy | None = None) -> "Colocated":
+        """Loads the policy of a run.
+
+        Args:
+            reference: who scores under the frozen reference; by default it is loaded here, where one is needed.
+        """
+        policy = policy_of(config.model, config)
+        if config.algo.beta > 0 and config.model.lora.rank > 0:
+            reference = Reference(policy.model, config.algo, shares_model=True)
+        elif reference is None and needs_reference(config):
+            reference = make_reference(config)
+        engine = Engine(policy.model, config.optim, config.steps * config.algo.mu)
+        return cls(Learner(policy, engine, config.algo, reference), Sampler(policy, config.rollout, config.seed))

@@ -1,0 +1,125 @@
+import pytest
+import torch
+
+from tests.tiny import SUPPORT, tiny_model
+from unigrpo.algo.likelihood import token_logprobs
+from unigrpo.types import Support
+
+
+def inputs(rows=3, prompt=4, width=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(0, 9, (rows, prompt + width), generator=generator)
+    scored = torch.rand(rows, width, generator=generator) < 0.6
+    scored[:, 0] = True
+    masked = tokens.clone()
+    masked[:, prompt:][scored] = 9
+    return tokens, masked, torch.ones_like(tokens, dtype=torch.bool), scored
+
+
+def test_equals_the_log_softmax_of_full_logits_over_the_support():
+    model = tiny_model()
+    tokens, masked, visible, scored = inputs()
+    found = token_logprobs(model, masked, visible, tokens[:, 4:], scored, SUPPORT)
+    logits = model(masked).logits[:, 4:].clone()
+    logits[..., 9] = float("-inf")
+    expected = logits.log_softmax(-1).gather(-1, tokens[:, 4:, None])[..., 0]
+    torch.testing.assert_close(found[scored], expected[scored], atol=1e-6, rtol=1e-5)
+    assert (found[~scored] == 0).all()
+
+
+@pytest.mark.parametrize("support", [SUPPORT, Support(start=3, stop=7), Support(start=0, stop=8, banned=(2, 5))])
+def test_probabilities_sum_to_one_over_the_support_and_nothing_else(support):
+    model = tiny_model()
+    _, masked, visible, scored = inputs()
+    total = torch.zeros(int(scored.sum()))
+    for token in range(support.start, support.stop):
+        targets = torch.full(scored.shape, token)
+        total += token_logprobs(model, masked, visible, targets, scored, support)[scored].exp()
+    torch.testing.assert_close(total, torch.ones_like(total), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 1000])
+def test_chunks_change_neither_value_nor_gradient(chunk):
+    model = tiny_model()
+    tokens, masked, visible, scored = inputs()
+
+    def run(size):
+        model.zero_grad()
+        found = token_logprobs(model, masked, visible, tokens[:, 4:], scored, SUPPORT, chunk=size)
+        found.sum().backward()
+        return found.detach(), model.transformer.ff_out.weight.grad.clone()
+
+    for whole, part in zip(run(7), run(chunk), strict=True):
+        torch.testing.assert_close(part, whole, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("left", "right"), [(1, 0), (5, 0), (0, 3), (4, 2)])
+def test_padding_changes_no_log_likelihood(left, right):
+    model = tiny_model()
+    tokens, masked, visible, scored = inputs()
+    base = token_logprobs(model, masked, visible, tokens[:, 4:], scored, SUPPORT)
+
+    def padded(tensor, value):
+        return torch.nn.functional.pad(tensor, (left, right), value=value)
+
+    targets = torch.nn.functional.pad(tokens[:, 4:], (0, right), value=8)
+    wide = torch.nn.functional.pad(scored, (0, right), value=False)
+    found = token_logprobs(model, padded(masked, 3), padded(visible, False), targets, wide, SUPPORT)
+    torch.testing.assert_close(found[:, : scored.shape[1]], base, atol=1e-6, rtol=1e-5)
+
+
+def test_sampled_temperature_divides_the_logits():
+    model = tiny_model()
+    tokens, masked, visible, scored = inputs()
+    found = token_logprobs(
+        model, masked, visible, tokens[:, 4:], scored, SUPPORT, temperature_R=torch.tensor([0.5, 1.0, 2.0])
+    )
+    logits = model(masked).logits[:, 4:, :9] / torch.tensor([0.5, 1.0, 2.0])[:, None, None]
+    expected = logits.log_softmax(-1).gather(-1, tokens[:, 4:, None])[..., 0]
+    torch.testing.assert_close(found[scored], expected[scored], atol=1e-6, rtol=1e-5)
+
+
+def test_guided_likelihood_is_that_of_the_combined_logits():
+    model = tiny_model()
+    tokens, masked, visible, scored = inputs()
+    blind = masked.clone()
+    blind[:, :4] = 9
+    found = token_logprobs(
+        model, masked, visible, tokens[:, 4:], scored, SUPPORT, unguided_RT=blind, guidance_R=torch.full((3,), 1.5)
+    )
+    sighted, unguided = model(masked).logits[:, 4:, :9], model(blind).logits[:, 4:, :9]
+    expected = (2.5 * sighted - 1.5 * unguided).log_softmax(-1).gather(-1, tokens[:, 4:, None])[..., 0]
+    torch.testing.assert_close(found[scored], expected[scored], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_memory_grows_with_chunk_times_support_not_with_batch_times_length_times_vocabulary():
+    """The largest tensor that lives during forward and backward, measured through saved tensors and head outputs."""
+    model = tiny_model(vocab=20_000, d_model=16)
+    tokens = torch.randint(0, 9, (8, 68))
+    scored = torch.ones(8, 64, dtype=torch.bool)
+    visible = torch.ones_like(tokens, dtype=torch.bool)
+    support = Support(start=0, stop=20_000)
+    saved: list[int] = []
+
+    def pack(tensor):
+        saved.append(tensor.numel())
+        return tensor
+
+    def peak(chunk):
+        saved.clear()
+        with torch.profiler.profile(profile_memory=True) as profile:
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                token_logprobs(model, tokens, visible, tokens[:, 4:], scored, support, chunk).sum().backward()
+        largest = current = 0
+        for event in sorted(profile.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
+            if event.name() == "[memory]":
+                current += event.nbytes()
+                largest = max(largest, current)
+        return largest
+
+    full_logits = 8 * 64 * 20_000 * 4
+    small, large = peak(16), peak(512)
+    assert small < 0.3 * full_logits
+    assert large > full_logits
+    assert peak(16) < 1.1 * small

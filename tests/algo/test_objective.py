@@ -1,0 +1,163 @@
+import itertools
+
+import pytest
+import torch
+
+from tests.tiny import SUPPORT, tiny_model
+from unigrpo.algo.likelihood import token_logprobs
+from unigrpo.algo.noise import Views, make_views
+from unigrpo.algo.objective import clipped, kl_estimate, policy_loss, upper_bound
+from unigrpo.algo.random import key
+from unigrpo.config import AlgoSection, NoiseSection
+
+
+def all_scored(rows, draws, width):
+    ones = torch.ones(rows, draws, width, dtype=torch.bool)
+    return Views(masked_BKC=ones, scored_BKC=ones, ratio_BK=torch.ones(rows, draws).double(), prompt_BP=None)
+
+
+def test_one_token_response_equals_policy_gradient_grpo_in_closed_form():
+    logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    tokens, advantages = torch.tensor([0, 3, 3, 1]), torch.tensor([1.2, -0.3, 0.5, -1.4])
+    logprobs = logits.log_softmax(-1).gather(-1, tokens[:, None])[:, :, None]
+    loss, _ = policy_loss(
+        logprobs, logprobs.detach(), None, advantages, all_scored(4, 1, 1), torch.ones(4), AlgoSection(beta=0.0), 4, 4
+    )
+    loss.backward()
+    onehot = torch.nn.functional.one_hot(tokens, 5)
+    expected = -(advantages[:, None] * (onehot - logits.detach().softmax(-1))) / 4
+    torch.testing.assert_close(logits.grad, expected, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("advantage", [1.0, -1.0])
+@pytest.mark.parametrize("ratio", [0.5, 0.9, 1.0, 1.1, 1.5])
+def test_clip_stops_the_gradient_exactly_where_going_on_would_earn_nothing(advantage, ratio):
+    r = torch.tensor(ratio, requires_grad=True)
+    clipped(r, torch.tensor(advantage), 0.2, 0.2).backward()
+    stopped = (advantage > 0 and ratio > 1.2) or (advantage < 0 and ratio < 0.8)
+    assert float(r.grad) == (0.0 if stopped else advantage)
+
+
+def test_k3_is_not_negative_zero_iff_equal_and_flat_there():
+    gap = (torch.arange(-30, 31, dtype=torch.float64) / 10).requires_grad_()
+    k3 = kl_estimate(gap, torch.zeros_like(gap), "k3")
+    assert (k3 >= 0).all()
+    assert ((k3 == 0) == (gap == 0)).all()
+    (slope,) = torch.autograd.grad(k3.sum(), gap)
+    assert slope[30] == 0
+
+
+def test_expected_gradients_of_the_estimators_are_those_of_the_two_divergences():
+    """E[grad k2] = grad KL(policy || ref), E[grad k3] = grad KL(ref || policy), E[grad k1] = 0, over the policy's samples."""
+    logits = torch.randn(6, dtype=torch.float64, requires_grad=True)
+    policy, reference = logits.log_softmax(-1), torch.randn(6, dtype=torch.float64).log_softmax(-1)
+
+    def slope(value):
+        return torch.autograd.grad(value, logits, retain_graph=True)[0]
+
+    weights = policy.detach().exp()
+    forward = slope((policy.exp() * (policy - reference)).sum())
+    backward = slope((reference.exp() * (reference - policy)).sum())
+    found = {kind: slope((weights * kl_estimate(policy, reference, kind)).sum()) for kind in ("k1", "k2", "k3")}
+    torch.testing.assert_close(found["k2"], forward, atol=1e-12, rtol=0)
+    torch.testing.assert_close(found["k3"], backward, atol=1e-12, rtol=0)
+    torch.testing.assert_close(found["k1"], torch.zeros_like(forward), atol=1e-12, rtol=0)
+
+
+def exact_score(model, prompt, response):
+    """Gradient of E_t E_M [mean of log p over M] for t ~ U(0, 1) with exact counts, by enumeration of all masks.
+
+    The count max(1, round(t L)) has probability 1.5/3, 1/3 and 0.5/3 for 1, 2 and 3 of three tokens.
+    """
+    total = 0.0
+    for size, chance in ((1, 0.5), (2, 1 / 3), (3, 1 / 6)):
+        subsets = list(itertools.combinations(range(3), size))
+        for subset in subsets:
+            scored = torch.zeros(1, 3, dtype=torch.bool)
+            scored[0, list(subset)] = True
+            total = total + chance / len(subsets) / size * score(model, prompt, response, scored).sum()
+    return total
+
+
+def score(model, prompt, response, scored):
+    tokens = torch.cat([prompt, response], 1).repeat(len(scored), 1)
+    masked = tokens.clone()
+    masked[:, prompt.shape[1] :][scored] = 9
+    visible = torch.ones_like(tokens, dtype=torch.bool)
+    return token_logprobs(model, masked, visible, response.expand(len(scored), -1), scored, SUPPORT)
+
+
+def draws(model, prompt, response, rule, mu, count):
+    noise = NoiseSection(rule=rule)
+    keys = torch.tensor([key("unbiased", rule, row) for row in range(count)])
+    lengths, commit = torch.full((count,), 3), torch.zeros(count, 3, dtype=torch.long)
+    found = torch.zeros(mu, count, dtype=torch.float64)
+    for update in range(mu):
+        view = make_views(keys, lengths, commit, torch.ones(count, 2, dtype=torch.bool), noise, update, mu)
+        scored = view.scored_BKC[:, 0]
+        with torch.no_grad():
+            logprobs = score(model, prompt, response, scored).double()
+        found[update] = logprobs.sum(-1) / scored.sum(-1)
+    return found
+
+
+def test_mean_over_draws_approaches_the_exact_expectation_and_even_varies_less():
+    model = tiny_model(spread=0.35)
+    prompt, response = torch.tensor([[1, 2]]), torch.tensor([[3, 0, 2]])
+    exact = float(exact_score(model, prompt, response).detach())
+    random, even = (draws(model, prompt, response, rule, 3, 6000) for rule in ("random", "even"))
+    for found in (random, even):
+        mean = found.mean(0)
+        assert abs(float(mean.mean()) - exact) < 4 * float(mean.std()) / len(mean) ** 0.5
+    assert even.mean(0).var() < random.mean(0).var()
+
+
+def test_masked_mean_with_uniform_counts_is_the_elbo_over_the_length():
+    """Dynamic programming over revealed subsets against the mean over all masks with uniform counts."""
+    model, prompt, response = tiny_model(spread=0.35), torch.tensor([[1, 2]]), torch.tensor([[3, 0, 2]])
+
+    def logprob(shown, token):
+        scored = torch.ones(1, 3, dtype=torch.bool)
+        scored[0, list(shown)] = False
+        with torch.no_grad():
+            return float(score(model, prompt, response, scored)[0, token])
+
+    def elbo(shown):
+        left = [i for i in range(3) if i not in shown]
+        return sum(logprob(shown, i) + elbo((*shown, i)) for i in left) / len(left) if left else 0.0
+
+    mean = 0.0
+    for size in (1, 2, 3):
+        subsets = list(itertools.combinations(range(3), size))
+        for hidden in subsets:
+            shown = tuple(i for i in range(3) if i not in hidden)
+            mean += sum(logprob(shown, i) for i in hidden) / size / len(subsets) / 3
+    assert mean == pytest.approx(elbo(()) / 3, abs=1e-6)
+
+
+def test_upper_bound_is_above_the_log_of_the_mean_probability_bound_below():
+    logprobs = torch.log(torch.tensor([[[0.2, 0.5], [0.4, 0.1]]], dtype=torch.float64))
+    views = all_scored(1, 2, 2)
+    expected = sum(torch.log((logprobs[0, :, j].exp() ** 1.5).mean()) / 1.5 for j in range(2)) / 2
+    found = upper_bound(logprobs, views, 1.5)
+    torch.testing.assert_close(found, expected[None])
+    assert found > logprobs.mean()
+
+
+@pytest.mark.parametrize("ratio", ["token", "sequence", "none", "regress"])
+@pytest.mark.parametrize("aggregation", ["sequence", "token"])
+def test_parts_of_a_batch_add_up_to_the_whole(ratio, aggregation):
+    generator = torch.Generator().manual_seed(1)
+    logprobs, old, ref = (-torch.rand(6, 2, 4, generator=generator) for _ in range(3))
+    scored = torch.rand(6, 2, 4, generator=generator) < 0.7
+    scored[..., 0] = True
+    views = Views(masked_BKC=scored, scored_BKC=scored, ratio_BK=torch.rand(6, 2).double(), prompt_BP=None)
+    advantages, lengths = torch.randn(6, generator=generator), torch.full((6,), 4)
+    algo, total = AlgoSection(ratio=ratio, aggregation=aggregation), int(scored.sum())
+
+    def part(rows):
+        v = Views(masked_BKC=scored[rows], scored_BKC=scored[rows], ratio_BK=views.ratio_BK[rows], prompt_BP=None)
+        args = logprobs[rows], old[rows], ref[rows], advantages[rows], v, lengths[rows], algo, 6, total
+        return policy_loss(*args)[0]
+
+    torch.testing.assert_close(part(slice(0, 2)) + part(slice(2, 6)), part(slice(0, 6)))

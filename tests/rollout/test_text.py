@@ -1,0 +1,153 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rollout.sampler import Sampler, response_length
+from rollout.text import denoise
+from tests.tiny import IDS, SUPPORT, tiny_model
+from unigrpo.algo.random import key
+from unigrpo.config import RolloutSection
+from unigrpo.models import Policy, load_model
+from unigrpo.types import Prompt, Support
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SETTINGS = RolloutSection(gen_length=8, block_length=4, early_stop=False)
+
+
+class Letters:
+    """The least a sampler asks of a tokenizer."""
+
+    def decode(self, ids, skip_special_tokens):
+        return "".join(chr(97 + int(i)) for i in ids)
+
+
+def prompts(*lengths):
+    return [Prompt(id=str(n), task="text", text="", tokens=np.arange(n) % 7) for n in lengths]
+
+
+ENDLESS = replace(IDS, eos=100, pad=9)
+"""Ids of a model that cannot end a response."""
+
+
+def sampler(settings=SETTINGS, seed=0, ids=IDS):
+    return Sampler(Policy(tiny_model(), Letters(), ids), settings, seed)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_greedy_ids_equal_the_official_sampler(index):
+    vectors = load_file(GOLDEN / "vectors.safetensors")
+    given = json.loads((GOLDEN / "meta.json").read_text())["text_generate"][index]
+    settings = RolloutSection(
+        gen_length=given["gen_length"],
+        block_length=given["block_length"],
+        steps=given["steps"],
+        temperature=0.0,
+        guidance=given["cfg_scale"],
+    )
+    prompt = vectors["text.prompt"]
+    response, commit = denoise(
+        load_model(GOLDEN),
+        prompt,
+        torch.ones_like(prompt, dtype=torch.bool),
+        torch.zeros(len(prompt), dtype=torch.long),
+        settings,
+        mask_id=299,
+        support=Support(start=0, stop=364),
+    )
+    assert torch.equal(torch.cat([prompt, response], 1), vectors[f"text.{index}.output"])
+    assert (commit >= 0).all()
+    assert commit.max() == given["steps"] - 1
+
+
+@pytest.mark.parametrize("confidence", ["confidence", "margin", "entropy", "random"])
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_no_mask_is_left_and_none_outside_the_support_is_drawn(confidence, threshold):
+    settings = replace(SETTINGS, confidence=confidence, threshold=threshold)
+    for rollout in sampler(settings).sample(prompts(3, 5), 4, 0):
+        assert rollout.tokens.max() < 9
+        assert (rollout.commit_step >= 0).all()
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    group = sampler().sample(prompts(3, 6, 4), 5, step=7)
+    alone = sampler(replace(SETTINGS, batch_size=1)).sample(prompts(6), 5, step=7)
+    for a, b in zip(group[5:10], alone, strict=True):
+        assert a.id == b.id
+        assert np.array_equal(a.tokens, b.tokens)
+        assert np.array_equal(a.commit_step, b.commit_step)
+
+
+def test_samples_differ_by_seed_step_prompt_and_index():
+    def drawn(seed, step, name):
+        return [tuple(r.tokens) for r in sampler(seed=seed).sample(prompts(name), 2, step)]
+
+    seen = drawn(0, 0, 3) + drawn(1, 0, 3) + drawn(0, 1, 3) + drawn(0, 0, 4)
+    assert len(set(seen)) == 8
+
+
+def test_left_padding_does_not_leak():
+    model, prompt = tiny_model(), torch.tensor([[1, 2, 3]])
+    keys = torch.tensor([key("x")])
+    plain = denoise(model, prompt, torch.ones(1, 3, dtype=torch.bool), keys, SETTINGS, 9, SUPPORT)
+    for filler in (0, 5, 8):
+        padded = torch.cat([torch.full((1, 4), filler), prompt], 1)
+        visible = torch.tensor([[False] * 4 + [True] * 3])
+        found = denoise(model, padded, visible, keys, SETTINGS, 9, SUPPORT)
+        assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
+
+
+def test_blocks_are_denoised_from_left_to_right():
+    for rollout in sampler(ids=ENDLESS).sample(prompts(3), 6, 0):
+        assert rollout.commit_step[:4].max() < rollout.commit_step[4:].min()
+
+
+def test_a_finished_response_stops_after_its_block_and_does_not_change():
+    full = sampler(replace(SETTINGS, eos_tail=0)).sample(prompts(3, 4), 40, 0)
+    early = sampler(replace(SETTINGS, eos_tail=0, early_stop=True)).sample(prompts(3, 4), 40, 0)
+    assert any(not a.truncated and len(a.tokens) <= 4 for a in full)
+    for a, b in zip(full, early, strict=True):
+        assert np.array_equal(a.tokens, b.tokens)
+
+
+def test_one_position_is_drawn_from_the_softmax_at_its_temperature():
+    model, settings = tiny_model(spread=0.3), RolloutSection(gen_length=1, block_length=1, temperature=1.5)
+    rows = 20_000
+    prompt = torch.tensor([[1, 2]]).repeat(rows, 1)
+    keys = torch.tensor([key("draw", row) for row in range(rows)])
+    response, _ = denoise(model, prompt, torch.ones_like(prompt, dtype=torch.bool), keys, settings, 9, SUPPORT)
+    logits = model(torch.tensor([[1, 2, 9]])).logits[0, 2, :9].detach().double()
+    expected = (logits / 1.5).softmax(-1) * rows
+    counts = response[:, 0].bincount(minlength=9).double()
+    assert float(((counts - expected) ** 2 / expected).sum()) < 26.1  # 0.999 quantile, 8 degrees of freedom
+
+
+def test_guidance_zero_is_no_guidance_and_guidance_changes_the_draw():
+    def drawn(guidance):
+        return [tuple(r.tokens) for r in sampler(replace(SETTINGS, guidance=guidance)).sample(prompts(3), 8, 0)]
+
+    assert drawn(0.0) == drawn(0.0)
+    assert drawn(0.0) != drawn(3.0)
+
+
+def test_threshold_decoding_commits_all_confident_tokens_at_once():
+    steps = [r.commit_step.max() for r in sampler(replace(SETTINGS, threshold=1e-6), ids=ENDLESS).sample(prompts(3), 3, 0)]
+    assert steps == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tail", "length", "ended"),
+    [
+        ([1, 2, 3], 1, 3, False),
+        ([1, 8, 8, 8], 1, 3, True),
+        ([1, 8, 8, 8], 0, 2, True),
+        ([8, 3, 8], 1, 1, True),
+        ([1, 2, 8], 2, 3, True),
+    ],
+)
+def test_a_response_ends_after_the_first_end_of_sequence_and_its_tail(tokens, tail, length, ended):
+    assert response_length(np.array(tokens), 8, tail) == (length, ended)

@@ -1,0 +1,143 @@
+import copy
+
+import pytest
+import torch
+
+from tests.tiny import IDS, gradients, tiny_batch, tiny_model
+from unigrpo.algo.likelihood import token_logprobs
+from unigrpo.config import AlgoSection, LikelihoodSection, NoiseSection, OptimSection
+from unigrpo.engine import Engine
+from unigrpo.errors import TrainingError
+from unigrpo.learner import Learner, Reference, frozen_logprobs, score_views
+from unigrpo.models.load import Policy
+
+
+def learner(algo, model=None, reference=None, lr=1e-2, max_grad_norm=0.0):
+    model = model or tiny_model()
+    optim = OptimSection(lr=lr, max_grad_norm=max_grad_norm)
+    policy = Policy(model, None, IDS)  # pyright: ignore[reportArgumentType]
+    return Learner(policy, Engine(model, optim, 100), algo, reference)
+
+
+def first_gradient(algo, batch=None, model=None, reference=None):
+    one = learner(algo, model, reference)
+    metrics = one._backward(batch if batch is not None else tiny_batch(algo), 0, None, reference)
+    return gradients(one.model), metrics
+
+
+def test_first_update_is_the_advantage_weighted_score_function_with_ratio_exactly_one():
+    algo = AlgoSection(beta=0.0, mu=1)
+    batch, model = tiny_batch(algo), tiny_model()
+    found, metrics = first_gradient(algo, batch, model)
+    assert metrics["ratio"] == metrics["tokens"]
+    assert metrics["clipped"] == 0
+    model.zero_grad()
+    views = batch.views(algo, 0)
+    masked = batch.tokens_BT.clone()
+    masked[:, -6:][views.masked_BKC[:, 0]] = 9
+    scored = views.scored_BKC[:, 0]
+    logprobs = token_logprobs(model, masked, batch.key_mask_BT, batch.tokens_BT[:, -6:], scored, batch.support)
+    means = logprobs.sum(-1) / scored.sum(-1)
+    (-(batch.advantages_B * means).mean()).backward()
+    torch.testing.assert_close(found, gradients(model), atol=1e-7, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 6])
+@pytest.mark.parametrize("aggregation", ["sequence", "token"])
+def test_loss_and_gradient_do_not_depend_on_micro_batches(size, aggregation):
+    def run(micro_batch):
+        algo = AlgoSection(aggregation=aggregation, likelihood=LikelihoodSection(micro_batch=micro_batch))
+        reference = frozen_logprobs(tiny_model(seed=5), tiny_batch(algo), algo, range(1))[0]
+        return first_gradient(algo, reference=reference)
+
+    (whole, a), (part, b) = run(6), run(size)
+    torch.testing.assert_close(part, whole, atol=1e-6 * float(whole.abs().max()), rtol=1e-6)
+    assert a["loss"] == pytest.approx(b["loss"], abs=1e-6)
+
+
+def test_old_policy_and_reference_score_the_masks_of_the_policy_bit_for_bit():
+    algo = AlgoSection(mu=3, likelihood=LikelihoodSection(micro_batch=6))
+    batch, model = tiny_batch(algo), tiny_model()
+    reference = Reference(copy.deepcopy(model), algo).logprobs(batch)
+    for update, old in enumerate(frozen_logprobs(model, batch, algo, range(3))):
+        with_gradient = score_views(model, batch, batch.views(algo, update), slice(0, 6), algo)
+        assert torch.equal(old, reference[update])
+        assert torch.equal(old, with_gradient.detach())
+
+
+def test_micro_batches_have_the_same_masks_as_the_whole():
+    algo = AlgoSection(noise=NoiseSection(draws=2))
+    batch = tiny_batch(algo)
+    whole = batch.views(algo, 1).masked_BKC
+    assert torch.equal(torch.cat([batch.views(algo, 1, slice(i, i + 1)).masked_BKC for i in range(6)]), whole)
+
+
+def test_masks_of_their_own_for_the_old_policy_would_break_the_ratio():
+    """The negative control: with another seed the log-probabilities of equal weights differ."""
+    algo = AlgoSection()
+    model = tiny_model()
+    ours, other = (frozen_logprobs(model, tiny_batch(algo, seed=seed), algo, range(1))[0] for seed in (0, 1))
+    assert not torch.equal(ours, other)
+
+
+def test_without_kl_the_reference_never_runs():
+    class Untouchable:
+        def logprobs(self, batch):
+            raise AssertionError("the reference ran")
+
+    algo = AlgoSection(beta=0.0)
+    metrics = learner(algo, reference=Untouchable()).learn(tiny_batch(algo))
+    assert "policy/kl" not in metrics
+
+
+def test_kl_is_zero_and_flat_when_the_policy_is_the_reference():
+    algo = AlgoSection(beta=1.0)
+    batch, model = tiny_batch(algo), tiny_model()
+    reference = Reference(copy.deepcopy(model), algo).logprobs(batch)[0]
+    with_kl, metrics = first_gradient(algo, batch, copy.deepcopy(model), reference)
+    without, _ = first_gradient(AlgoSection(beta=0.0), batch, copy.deepcopy(model))
+    assert metrics["kl"] == pytest.approx(0.0, abs=1e-12)
+    torch.testing.assert_close(with_kl, without)
+
+
+def test_dropping_a_zero_advantage_group_leaves_the_direction_of_the_gradient():
+    from tests.tiny import SUPPORT, scored_group
+    from unigrpo.batch import make_batch
+
+    algo = AlgoSection(beta=0.0)
+    live = scored_group([1, 2], [[1, 2, 3], [4, 5, 8]], [0.0, 1.0], "live")
+    dead = scored_group([3], [[1, 1], [2, 2, 2]], [1.0, 1.0], "dead")
+
+    def gradient(scored):
+        batch = make_batch(scored, 2, algo, seed=0, mask_id=9, pad_id=8, support=SUPPORT)
+        return first_gradient(algo, batch)[0]
+
+    with_dead, without = gradient(live + dead), gradient(live)
+    torch.testing.assert_close(with_dead * 2, without, atol=1e-7, rtol=1e-5)
+
+
+def test_inner_updates_move_the_ratio_and_are_counted_by_optimiser_step():
+    algo = AlgoSection(mu=3, likelihood=LikelihoodSection(micro_batch=2))
+    one = learner(algo, reference=Reference(tiny_model(), algo))
+    metrics = one.learn(tiny_batch(algo))
+    assert one.engine.step_count == 3
+    assert metrics["policy/ratio"] != 1.0
+    assert metrics["policy/kl"] > 0
+    assert metrics["policy/first_ratio_deviation"] < 1e-6
+
+
+def test_dropout_stops_the_run_before_the_first_update():
+    model = tiny_model()
+    model.transformer.blocks[0].attn_out.register_forward_hook(lambda m, i, out: torch.nn.functional.dropout(out, 0.5))
+    algo = AlgoSection()
+    with pytest.raises(TrainingError, match="Is dropout on"):
+        learner(algo, model).learn(tiny_batch(algo))
+
+
+def test_prompt_pads_and_what_follows_the_response_have_no_influence_on_the_masks_or_the_loss():
+    algo = AlgoSection()
+    batch = tiny_batch(algo)
+    views = batch.views(algo, 0)
+    after = torch.arange(6)[None] >= batch.lengths_B[:, None]
+    assert (batch.tokens_BT[:, -6:][after] == 9).all()
+    assert not views.scored_BKC[:, 0][after].any()

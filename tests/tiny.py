@@ -1,0 +1,58 @@
+"""Real models, small enough to enumerate."""
+
+import numpy as np
+import torch
+
+from unigrpo.batch import make_batch
+from unigrpo.config import AlgoSection
+from unigrpo.models import IdTable, LladaConfig, LLaDAModelLM
+from unigrpo.models.seeding import private_seed
+from unigrpo.types import Prompt, Rollout, Sampling, Scored, Support
+
+IDS = IdTable(mask=9, eos=8, pad=8, bos=7, text_vocab=10)
+SUPPORT = Support(start=0, stop=10, banned=(9,))
+
+
+def tiny_model(vocab: int = 10, seed: int = 0, spread: float = 0.2, **fields) -> LLaDAModelLM:
+    """A random model whose predictions differ clearly from uniform."""
+    sizes = {"d_model": 16, "n_layers": 2, "n_heads": 2, "mlp_hidden_size": 32} | fields
+    with private_seed(seed):
+        config = LladaConfig(**sizes, vocab_size=vocab, init_std=spread, mask_token_id=vocab - 1, eos_token_id=vocab - 2)
+        return LLaDAModelLM(config).eval()
+
+
+def scored_group(prompt: list[int], responses: list[list[int]], rewards: list[float], name="q", width=6) -> list[Scored]:
+    """A group of rollouts as a sampler and a scorer would make them."""
+    asked = Prompt(id=name, task="text", text="", tokens=np.array(prompt))
+    sampling = Sampling(temperature=1.0, guidance=0.0, gen_length=width, block_length=width)
+    return [
+        Scored(
+            rollout=Rollout(
+                id=f"0/{name}/{index}",
+                prompt=asked,
+                tokens=np.array(tokens),
+                commit_step=np.arange(len(tokens))[::-1].copy(),
+                output="",
+                sampling=sampling,
+                truncated=False,
+            ),
+            reward=reward,
+            parts={"r": reward},
+        )
+        for index, (tokens, reward) in enumerate(zip(responses, rewards, strict=True))
+    ]
+
+
+def tiny_batch(algo: AlgoSection, width: int = 6, seed: int = 0):
+    """Two groups of three, prompts of unequal length."""
+    generator = np.random.default_rng(3)
+    scored = []
+    for name, size, rewards in (("a", 3, [0.0, 1.0, 2.5]), ("b", 5, [1.0, 0.0, 0.5])):
+        responses = [generator.integers(0, 9, generator.integers(2, width + 1)).tolist() for _ in rewards]
+        scored += scored_group(generator.integers(0, 8, size).tolist(), responses, rewards, name, width)
+    return make_batch(scored, 3, algo, seed=seed, mask_id=9, pad_id=8, support=SUPPORT)
+
+
+def gradients(model: torch.nn.Module) -> torch.Tensor:
+    """All gradients as one vector."""
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

@@ -1,0 +1,39 @@
+"""`unigrpo sft`."""
+
+from pathlib import Path
+
+from rollout.colocated import set_threads
+from unigrpo import checkpoint
+from unigrpo.cli.verbs import VERBS
+from unigrpo.config import SFTConfig
+from unigrpo.config.load import flatten
+from unigrpo.data.load import load_examples, texts
+from unigrpo.models.load import load_policy
+from unigrpo.runs import open_run
+from unigrpo.sft.loop import sft
+from unigrpo.tracking import Tracker
+from unigrpo.types import Metrics
+
+
+def run(args: list[str]) -> int:
+    """Fine-tunes as the arguments say; prints where the model is."""
+    config = VERBS["sft"].checked(args)
+    metrics = sft_from(config)
+    print(f"{config.output}/model  " + "  ".join(f"{n} {v:.4g}" for n, v in metrics.items() if n.endswith("loss")))
+    return 0
+
+
+def sft_from(config: SFTConfig) -> Metrics:
+    """Checks the data, loads the model and trains. Nothing is written before all checks have passed."""
+    set_threads(config.cluster.threads)
+    policy = load_policy(config.model, texts(config.data) if config.model.preset else None, config.seed)
+    examples = load_examples(config.data, policy.tokenizer, policy.ids)
+    held_out = load_examples(config.held_out, policy.tokenizer, policy.ids) if config.held_out else []
+    found = checkpoint.latest(Path(config.output)) if config.resume else None
+    run_folder = open_run(config.output, config, config.resume, config.overwrite)
+    tracker = Tracker(run_folder, config.tracking, run_folder.name, flatten(config))
+    try:
+        tracker.rewind(found[1]["step"] if found else 0)
+        return sft(config, policy, examples, held_out, tracker, run_folder, found[0] if found else None)
+    finally:
+        tracker.close()

@@ -1,0 +1,76 @@
+"""`unigrpo train`."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+from rewards.scorer import Scorer
+from rollout.colocated import Colocated, set_threads
+from unigrpo import checkpoint, report
+from unigrpo.cli.verbs import VERBS
+from unigrpo.config import TrainConfig
+from unigrpo.config.load import flatten
+from unigrpo.data.load import load_prompts, texts
+from unigrpo.data.stream import PromptStream
+from unigrpo.models.ids import support
+from unigrpo.models.load import text_side
+from unigrpo.runs import open_run
+from unigrpo.tracking import Tracker
+from unigrpo.train import RunState, Workers, train
+from unigrpo.types import Metrics
+
+
+def run(args: list[str]) -> int:
+    """Trains as the arguments say; prints where the run is."""
+    config = VERBS["train"].checked(args)
+    metrics = train_from(config)
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name in ("eval/accuracy", "reward/mean"))
+    print(f"{config.output}  {shown}")
+    return 0
+
+
+@contextmanager
+def _started(config: TrainConfig, scorer: Scorer, resume_from: Path | None):
+    """Sampler, scorer and learner, in this process or in Ray actors."""
+    if config.cluster.backend == "ray":
+        from actors.cluster import started
+
+        with started(config, resume_from) as workers:
+            yield workers
+        return
+    set_threads(config.cluster.threads)
+    policy = Colocated.build(config)
+    if resume_from:
+        policy.restore(resume_from)
+    yield policy.sampler, scorer, policy.learner
+
+
+def train_from(config: TrainConfig) -> Metrics:
+    """Checks the data and the rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
+    tokenizer, ids = text_side(config.model, texts(config.data) if config.model.preset else None)
+    prompts = PromptStream(load_prompts(config.data, tokenizer, ids), config.seed, config.data.shuffle)
+    prompts.check(config.rollout.prompts_per_step)
+    held_out = load_prompts(config.eval.data, tokenizer, ids) if config.eval.data else []
+    held_out = held_out[: config.eval.limit]
+    scorer = Scorer(config.rewards)
+    scorer.check([*prompts.prompts, *held_out])
+    found = checkpoint.latest(Path(config.output)) if config.resume else None
+    state = RunState(**found[1]) if found else RunState()
+
+    run_folder = open_run(config.output, config, config.resume, config.overwrite)
+    tracker = Tracker(run_folder, config.tracking, run_folder.name, flatten(config))
+    try:
+        tracker.rewind(state.step)
+        with _started(config, scorer, found[0] if found else None) as (sampler, scores, learner):
+            workers = Workers(
+                sampler=sampler,
+                scorer=scores,
+                learner=learner,
+                support=support(ids, "text"),
+                mask_id=ids.mask,
+                pad_id=ids.pad,
+            )
+            metrics = train(config, workers, prompts, held_out, tracker, run_folder, state)
+    finally:
+        tracker.close()
+    report.curve({run_folder.name: run_folder}, run_folder / "curve.png")
+    return metrics

@@ -1,0 +1,67 @@
+"""The verbs of the command line: what they are called, what they do, and where their code and their settings are."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from unigrpo.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb; its module is imported when it runs and has `run(args: list[str]) -> int`."""
+
+    module: str
+    summary: str
+    usage: str
+    schema: str | None = None
+    """Name of the config class, in `unigrpo.config`."""
+    check: str | None = None
+    """Name of the function that checks it, in `unigrpo.config.check`."""
+
+    def config_type(self) -> type:
+        """The config class of the verb."""
+        return getattr(import_module("unigrpo.config"), str(self.schema))
+
+    def checked(self, args: list[str]):
+        """The config that arguments describe, after all checks.
+
+        Raises:
+            ConfigError: a setting cannot be used.
+        """
+        config = import_module("unigrpo.config.load").load_config(self.config_type(), args)
+        getattr(import_module("unigrpo.config.check"), str(self.check))(config)
+        return config
+
+
+SETTINGS = "[FILE.yaml ...] [key=value ...]"
+VERBS = {
+    "train": Verb(
+        "unigrpo.cli.train", "UniGRPO from a supervised policy", f"train {SETTINGS}", "TrainConfig", "check_train"
+    ),
+    "sft": Verb("unigrpo.cli.sft", "supervised fine-tuning", f"sft {SETTINGS}", "SFTConfig", "check_sft"),
+    "eval": Verb(
+        "unigrpo.cli.evaluate", "accuracy and pass@k of a model", f"eval {SETTINGS}", "EvalConfig", "check_eval"
+    ),
+    "generate": Verb(
+        "unigrpo.cli.generate", "answers to prompts", f"generate {SETTINGS}", "GenerateConfig", "check_generate"
+    ),
+    "quickstart": Verb(
+        "unigrpo.cli.quickstart", "a small model, trained on this computer", "quickstart [key=value ...]"
+    ),
+    "config": Verb("unigrpo.cli.config", "check settings and print them in full", f"config VERB {SETTINGS}"),
+}
+
+
+def find_verb(name: str, among: list[str]) -> Verb:
+    """The verb of this name.
+
+    Raises:
+        ConfigError: it is not among those allowed.
+    """
+    import difflib
+
+    if name not in among:
+        close = difflib.get_close_matches(name, among, n=1, cutoff=0.5)
+        hint = f"Did you mean: {close[0]}?" if close else f"The verbs are {', '.join(among)}."
+        raise ConfigError(f"{name} is no verb. {hint}")
+    return VERBS[name]

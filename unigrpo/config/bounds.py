@@ -1,0 +1,114 @@
+"""The range of each number, by section and field. A number that is null is not checked."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a number must satisfy, and the words for it."""
+
+    words: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a number is finite and in range."""
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return math.isfinite(value) and above and below
+
+
+COUNT = Range("1 or more", low=1)
+NOT_NEGATIVE = Range("0 or more", low=0)
+POSITIVE = Range("a number above 0", low=0, open_low=True)
+FINITE = Range("a finite number")
+SHARE = Range("between 0 and 1", low=0, high=1)
+RATIO = Range("above 0 and at most 1", low=0, high=1, open_low=True)
+BELOW_ONE = Range("at least 0 and below 1", low=0, high=1, open_high=True)
+INSIDE = Range("above 0 and below 1", low=0, high=1, open_low=True, open_high=True)
+
+RANGES: dict[str, dict[str, Range]] = {
+    "TrainConfig": {"steps": COUNT, "seed": NOT_NEGATIVE},
+    "SFTConfig": {"steps": COUNT, "seed": NOT_NEGATIVE, "held_out_every": COUNT},
+    "EvalConfig": {"seed": NOT_NEGATIVE, "samples": COUNT, "limit": COUNT},
+    "GenerateConfig": {"seed": NOT_NEGATIVE, "samples": COUNT},
+    "EvalSection": {"every": COUNT, "samples": COUNT, "temperature": NOT_NEGATIVE, "limit": COUNT},
+    "SFTSection": {"batch_size": COUNT, "micro_batch": COUNT, "max_length": COUNT, "pad_to": COUNT, "eps": INSIDE},
+    "ModelSection": {"vocab_size": COUNT},
+    "LoraSection": {"rank": NOT_NEGATIVE, "alpha": POSITIVE},
+    "DataSection": {
+        "size": COUNT,
+        "digits": COUNT,
+        "operands": Range("2 or more", low=2),
+        "max_prompt_length": COUNT,
+        "limit": COUNT,
+        "seed": NOT_NEGATIVE,
+    },
+    "RolloutSection": {
+        "prompts_per_step": COUNT,
+        "group_size": COUNT,
+        "gen_length": COUNT,
+        "block_length": COUNT,
+        "steps": COUNT,
+        "threshold": RATIO,
+        "temperature": NOT_NEGATIVE,
+        "guidance": NOT_NEGATIVE,
+        "eos_tail": NOT_NEGATIVE,
+        "batch_size": COUNT,
+    },
+    "RewardEntry": {"weight": FINITE},
+    "AlgoSection": {
+        "mu": COUNT,
+        "eubo_order": Range("above 1", low=1, open_low=True),
+        "psi": POSITIVE,
+        "clip_low": RATIO,
+        "clip_high": POSITIVE,
+        "beta": NOT_NEGATIVE,
+        "dynamic_sampling": NOT_NEGATIVE,
+    },
+    "NoiseSection": {
+        "draws": COUNT,
+        "low": RATIO,
+        "high": RATIO,
+        "prompt_mask": BELOW_ONE,
+        "shrink": COUNT,
+        "block_length": COUNT,
+    },
+    "LikelihoodSection": {"micro_batch": COUNT, "chunk": COUNT},
+    "OptimSection": {
+        "lr": POSITIVE,
+        "eps": POSITIVE,
+        "weight_decay": NOT_NEGATIVE,
+        "warmup_steps": NOT_NEGATIVE,
+        "min_lr_ratio": SHARE,
+        "max_grad_norm": NOT_NEGATIVE,
+    },
+    "CheckpointSection": {"every": COUNT, "keep": COUNT},
+    "TrackingSection": {"rollouts_every": NOT_NEGATIVE, "rollouts_rows": COUNT},
+    "ClusterSection": {"threads": COUNT, "timeout": POSITIVE},
+}
+
+
+def sections(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every section inside a config, itself included, with the dotted prefix of its keys (`algo.noise.`)."""
+    yield prefix, config
+    for field in fields(config):
+        value = getattr(config, field.name)
+        inside = {f"{field.name}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {}
+        for name, item in (inside or {field.name: value}).items():
+            if is_dataclass(item):
+                yield from sections(item, f"{prefix}{name}.")
+
+
+def out_of_range(config: Any) -> Iterator[str]:
+    """One message for each number that is out of its range."""
+    for prefix, section in sections(config):
+        for name, allowed in RANGES[type(section).__name__].items():
+            value = getattr(section, name)
+            if value is not None and not allowed.holds(value):
+                yield f"{prefix}{name} is {value}: set it to {allowed.words}."

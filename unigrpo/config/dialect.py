@@ -1,0 +1,39 @@
+"""YAML as people expect it: 1e-5 is a number, `on`, `12:30` and dates are text, and every key is text."""
+
+import re
+from typing import Any, ClassVar
+
+import yaml
+
+TAG = "tag:yaml.org,2002:"
+FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
+RESOLVERS = (
+    ("bool", re.compile(r"true$|True$|TRUE$|false$|False$|FALSE$"), "tTfF"),
+    ("null", re.compile(r"null$|Null$|NULL$|~$|$"), ["n", "N", "~", ""]),
+    ("merge", re.compile(r"<<$"), "<"),
+    ("int", re.compile(r"[-+]?(0|[1-9][\d_]*|0x[\da-fA-F_]+)$"), "-+0123456789"),
+    ("float", FLOAT, "-+.0123456789"),
+)
+
+
+class Loader(yaml.SafeLoader):
+    """Reads plain values only; the core types of YAML 1.2."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list]] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Keys are text, whatever they look like."""
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = f"{TAG}str"
+        return super().construct_mapping(node, deep)
+
+
+class Dumper(yaml.SafeDumper):
+    """Quotes text that this or a YAML 1.1 reader would take for something else."""
+
+
+for name, pattern, first in RESOLVERS:
+    Loader.add_implicit_resolver(f"{TAG}{name}", pattern, list(first))
+Dumper.add_implicit_resolver(f"{TAG}float", FLOAT, list("-+.0123456789"))

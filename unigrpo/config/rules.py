@@ -1,0 +1,183 @@
+"""Rules inside one section. Each takes the section and the prefix of its keys (`algo.`), and returns what is wrong."""
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from unigrpo.config.algo import AlgoSection, NoiseSection
+from unigrpo.config.sections import (
+    ClusterSection,
+    DataSection,
+    LoraSection,
+    ModelSection,
+    OptimSection,
+    RolloutSection,
+    TrackingSection,
+)
+
+COLUMNS = ("prompt", "answer", "response", "id")
+TRACKERS = ("wandb", "tensorboard")
+GENERATED = ("arithmetic", "countdown")
+
+Used = Callable[[Any], bool]
+USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
+    ModelSection: [(("vocab_size",), lambda it: it.preset is not None, "{p}preset is set")],
+    LoraSection: [(("alpha", "targets"), lambda it: it.rank > 0, "{p}rank is 1 or more")],
+    DataSection: [
+        (("columns",), lambda it: it.source == "file", "{p}source=file"),
+        (("size", "split"), lambda it: it.source in GENERATED, "{p}source is arithmetic or countdown"),
+        (("digits",), lambda it: it.source == "arithmetic", "{p}source=arithmetic"),
+        (("operands",), lambda it: it.source == "countdown", "{p}source=countdown"),
+    ],
+    AlgoSection: [
+        (("psi",), lambda it: it.advantage == "wd1" or it.ratio == "regress", "{p}advantage=wd1 or {p}ratio=regress"),
+        (("negative",), lambda it: it.ratio == "none", "{p}ratio=none"),
+        (("eubo_order",), lambda it: it.negative == "eubo", "{p}negative=eubo"),
+        (("clip_low", "clip_high"), lambda it: it.ratio in ("token", "sequence"), "{p}ratio is token or sequence"),
+        (("kl",), lambda it: it.beta > 0, "{p}beta is above 0"),
+        (
+            ("weight",),
+            lambda it: it.aggregation == "sequence" or it.ratio in ("sequence", "regress"),
+            "{p}aggregation=sequence",
+        ),
+    ],
+    NoiseSection: [
+        (("low", "high"), lambda it: it.rule == "range", "{p}rule=range"),
+        (("shrink",), lambda it: it.plan == "trace", "{p}plan=trace"),
+        (("block_length",), lambda it: it.plan == "block", "{p}plan=block"),
+        (
+            ("count",),
+            lambda it: it.plan == "uniform" and it.rule != "elbo",
+            "{p}plan=uniform and a rule other than elbo",
+        ),
+    ],
+    OptimSection: [(("min_lr_ratio",), lambda it: it.schedule != "constant", "{p}schedule is linear or cosine")],
+    ClusterSection: [(("address", "timeout"), lambda it: it.backend == "ray", "{p}backend=ray")],
+}
+
+
+def ignored(section: Any, default: Any, prefix: str) -> str | None:
+    """A setting that differs from its default and is read by nothing."""
+    for names, used, when in USED_WHEN.get(type(section), []):
+        if used(section):
+            continue
+        for name in names:
+            value = getattr(section, name)
+            if value not in (getattr(default, name), getattr(type(section)(), name)):
+                return f"{prefix}{name} is {value}, but it is only used when {when.format(p=prefix)}: drop it."
+    return None
+
+
+def model_has_one_origin(it: ModelSection, p: str) -> str | None:
+    """Exactly one of path and preset."""
+    if it.path and it.preset:
+        return f"{p}path and {p}preset are both set: a model is either loaded or made from scratch, so drop one."
+    if not it.path and not it.preset:
+        return f"{p}path is not set: name a checkpoint folder, or make a small model with {p}preset=tiny."
+    return None
+
+
+def data_has_its_path(it: DataSection, p: str) -> str | None:
+    """Files need a path and generators have none."""
+    if it.source in GENERATED and it.path:
+        return f"{p}path is {it.path!r}, but {p}source={it.source} generates its rows: drop it."
+    if it.source not in GENERATED and not it.path:
+        return f"{p}path is not set: {p}source={it.source} reads a file, so name it."
+    return None
+
+
+def columns_are_known(it: DataSection, p: str) -> str | None:
+    """`columns` maps what we read to the file's names, not the reverse."""
+    wrong = next((name for name in it.columns if name not in COLUMNS), None)
+    return wrong and f"{p}columns.{wrong} is not one of {', '.join(COLUMNS)}: a column is used as one of them."
+
+
+def blocks_fill_the_response(it: RolloutSection, p: str) -> str | None:
+    """Blocks are equal."""
+    if it.gen_length % it.block_length:
+        return f"{p}gen_length is {it.gen_length}, which {p}block_length={it.block_length} does not divide."
+    return None
+
+
+def steps_fill_the_blocks(it: RolloutSection, p: str) -> str | None:
+    """Each block gets the same number of steps, and each step at least one token."""
+    if it.steps is None:
+        return None
+    blocks = it.gen_length // it.block_length
+    if it.steps % blocks:
+        return f"{p}steps is {it.steps}, no multiple of the {blocks} blocks ({p}gen_length / {p}block_length)."
+    if it.steps > it.gen_length:
+        return f"{p}steps is {it.steps}, more than one for each token: set it to {p}gen_length={it.gen_length} or less."
+    return None
+
+
+def threshold_decides_alone(it: RolloutSection, p: str) -> str | None:
+    """A threshold replaces both the number of steps and the order."""
+    if it.threshold is None:
+        return None
+    if it.steps is not None:
+        return (
+            f"{p}threshold and {p}steps are both set: a threshold decides how many tokens a step commits, so drop one."
+        )
+    if it.confidence != "confidence":
+        return (
+            f"{p}confidence is {it.confidence}, but {p}threshold compares probabilities: set {p}confidence=confidence."
+        )
+    return None
+
+
+def complements_pair_up(it: NoiseSection, p: str) -> str | None:
+    """A complement needs a partner, and a plan whose masks have one."""
+    if it.antithetic == "none":
+        return None
+    if it.draws % 2:
+        return f"{p}draws is {it.draws}, but {p}antithetic=complement pairs masks: set it to an even number."
+    if it.plan != "uniform":
+        return f"{p}antithetic=complement does not go with {p}plan={it.plan}: only plan uniform has complements."
+    return None
+
+
+def range_is_a_range(it: NoiseSection, p: str) -> str | None:
+    """The lowest ratio is below the highest."""
+    return f"{p}low is {it.low}, not below {p}high={it.high}." if it.low >= it.high else None
+
+
+def elbo_weights_have_a_ratio(it: AlgoSection, p: str) -> str | None:
+    """1/t belongs to masks that hide a share t of the response at random."""
+    if it.weight == "elbo" and it.noise.plan in ("trace", "ar"):
+        return f"{p}weight=elbo does not go with {p}noise.plan={it.noise.plan}: its masks follow an order."
+    return None
+
+
+def betas_are_two(it: OptimSection, p: str) -> str | None:
+    """Two decays, each at least 0 and below 1."""
+    if len(it.betas) != 2 or not all(0 <= beta < 1 for beta in it.betas):
+        return f"{p}betas is {it.betas}: set it to two numbers of at least 0 and below 1."
+    return None
+
+
+def lora_has_targets(it: LoraSection, p: str) -> str | None:
+    """Adapters sit on something."""
+    return f"{p}targets is empty: name the layers that get an adapter." if it.rank and not it.targets else None
+
+
+def trackers_are_known(it: TrackingSection, p: str) -> str | None:
+    """Every tracker exists and is named once."""
+    for name in it.to:
+        if name not in TRACKERS:
+            close = difflib.get_close_matches(name.lower(), TRACKERS, n=1, cutoff=0.3)
+            hint = f" Did you mean: '{close[0]}'?" if close else ""
+            return f"{p}to holds {name!r}, which is not one of {', '.join(TRACKERS)}.{hint}"
+    return f"{p}to names a tracker twice: {', '.join(it.to)}." if len(set(it.to)) < len(it.to) else None
+
+
+SECTION_RULES: dict[type, list[Callable[[Any, str], str | None]]] = {
+    ModelSection: [model_has_one_origin],
+    LoraSection: [lora_has_targets],
+    DataSection: [data_has_its_path, columns_are_known],
+    RolloutSection: [blocks_fill_the_response, steps_fill_the_blocks, threshold_decides_alone],
+    AlgoSection: [elbo_weights_have_a_ratio],
+    NoiseSection: [range_is_a_range, complements_pair_up],
+    OptimSection: [betas_are_two],
+    TrackingSection: [trackers_are_known],
+}

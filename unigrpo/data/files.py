@@ -1,0 +1,153 @@
+"""Reading files of rows, with nothing coerced: JSON with the standard library, numbers with their literal text."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from unigrpo.errors import DataError
+
+SUFFIXES = (".jsonl", ".json", ".parquet")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row as it stands in its file."""
+
+    name: str
+    """`file-stem:number`, the row's id unless it has one of its own."""
+    where: str
+    values: dict[str, Any]
+
+
+class Literal(float):
+    """A float that remembers how it was written, because 1e3 is no answer to 1000.0."""
+
+    text: str
+
+    def __new__(cls, text: str) -> "Literal":
+        """Keep the text beside its value."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def as_plain(value: Any) -> Any:
+    """Return a value of a JSON document with ordinary floats in it."""
+    if isinstance(value, Literal):
+        return float(value)
+    if isinstance(value, list):
+        return [as_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_plain(item) for key, item in value.items()}
+    return value
+
+
+def read_file(path: str, split: str) -> Iterator[Record]:
+    """Read a .jsonl, .json or .parquet file, or a folder saved by `datasets`.
+
+    Args:
+        split: which dataset to take of a folder that holds several.
+    """
+    file = Path(path)
+    if file.is_dir():
+        return _numbered(file, "row", _saved_folder(file, split))
+    if not file.exists():
+        raise DataError(f"{path} does not exist. {_suggestion(file)}")
+    if file.suffix == ".jsonl":
+        return _json_lines(file)
+    if file.suffix == ".json":
+        return _numbered(file, "row", _json_list(file))
+    if file.suffix == ".parquet":
+        return _numbered(file, "row", _parquet(file))
+    raise DataError(
+        f"{path}: cannot read {file.suffix or 'a file without an extension'}. Use one of {', '.join(SUFFIXES)}."
+    )
+
+
+def _numbered(file: Path, unit: str, rows: Iterable[Any]) -> Iterator[Record]:
+    for number, row in enumerate(rows, start=1):
+        yield _record(file, unit, number, row)
+
+
+def _record(file: Path, unit: str, number: int, row: Any) -> Record:
+    where = f"{file} {unit} {number}"
+    if not isinstance(row, dict):
+        raise DataError(
+            f"{where}: found {row!r:.60} ({type(row).__name__}), but a row is an object with named columns."
+        )
+    return Record(f"{file.stem}:{number}", where, row)
+
+
+def _json_lines(file: Path) -> Iterator[Record]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _record(file, "line", number, _json(line, f"{file} line {number}"))
+
+
+def _json_list(file: Path) -> list[Any]:
+    rows = _json(file.read_bytes(), str(file))
+    if not isinstance(rows, list):
+        raise DataError(
+            f"{file}: found one {type(rows).__name__}, but a .json file holds a list of rows. Is it .jsonl?"
+        )
+    return rows
+
+
+def _json(text: bytes, where: str) -> Any:
+    try:
+        return json.loads(text.decode("utf-8-sig"), parse_float=Literal)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
+    except RecursionError:
+        raise DataError(f"{where}: the JSON is nested too deeply. Flatten it.") from None
+    except ValueError as error:
+        hint = (
+            " A .json file holds one list; rows on lines of their own make a .jsonl file."
+            if "Extra" in str(error)
+            else ""
+        )
+        raise DataError(f"{where}: broken JSON: {error}.{hint} Correct it, or remove the row.") from None
+
+
+def _parquet(file: Path) -> Iterator[dict[str, Any]]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        for batch in parquet.ParquetFile(file).iter_batches():
+            yield from batch.to_pylist()
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{file}: cannot be read as parquet ({error}). Is it complete?") from error
+
+
+def _saved_folder(folder: Path, split: str) -> Iterable[Any]:
+    from datasets import DatasetDict, load_from_disk
+
+    try:
+        data = load_from_disk(str(folder))
+    except (FileNotFoundError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{folder} is a folder that `datasets` did not save ({reason}). Give a file, or a folder made by its "
+            "save_to_disk."
+        ) from error
+    if not isinstance(data, DatasetDict):
+        return data.with_format(None)
+    if split not in data:
+        raise DataError(
+            f"{folder} has no split `{split}`, only {', '.join(map(str, data))}: set data.split to one of them."
+        )
+    return data[split].with_format(None)
+
+
+def _suggestion(file: Path) -> str:
+    if not file.parent.is_dir():
+        return f"Nor does the folder {file.parent}; paths are taken from {Path.cwd()}."
+    close = get_close_matches(file.name, [sibling.name for sibling in file.parent.iterdir()], n=1)
+    return f"Did you mean {file.parent / close[0]}?" if close else f"{file.parent} holds nothing of a similar name."

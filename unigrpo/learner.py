@@ -1,0 +1,212 @@
+"""The learner: log-probabilities under shared masks, then mu optimiser updates on one batch.
+
+B rollouts, K draws, C response positions, T tokens.
+"""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from unigrpo.algo.likelihood import token_logprobs
+from unigrpo.algo.noise import Views
+from unigrpo.algo.objective import policy_loss
+from unigrpo.batch import Batch
+from unigrpo.config import AlgoSection
+from unigrpo.engine import Engine
+from unigrpo.errors import TrainingError
+from unigrpo.models.load import Policy, save_policy
+from unigrpo.models.lora import adapters_off
+from unigrpo.state import save_state
+from unigrpo.types import Metrics
+
+RATIO_LIMIT = 1e-3
+CHECKED_ROWS = 8
+
+
+class ReferencePolicy(Protocol):
+    """Whoever can score a batch under the frozen reference: in this process, or in an actor of its own."""
+
+    def logprobs(self, batch: Batch) -> list[Tensor]:
+        """One [B, K, C] tensor for each inner update."""
+        ...
+
+
+def _parts(batch: Batch, size: int) -> Iterator[slice]:
+    return (slice(at, at + size) for at in range(0, len(batch), size))
+
+
+def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSection) -> Tensor:
+    """Log-probabilities [b, K, C] of some rows of the batch, each in its K masked copies."""
+    device = next(model.parameters()).device
+    tokens_bT, masked_bKC = batch.tokens_BT[rows], views.masked_BKC
+    size, draws, width = masked_bKC.shape
+    prompt_width = tokens_bT.shape[1] - width
+    input_bKT = tokens_bT[:, None].repeat(1, draws, 1)
+    input_bKT[..., prompt_width:].masked_fill_(masked_bKC, batch.mask_id)
+    if views.prompt_BP is not None:
+        input_bKT[..., :prompt_width].masked_fill_(views.prompt_BP[:, None], batch.mask_id)
+
+    def spread(tensor_b: Tensor) -> Tensor:
+        return tensor_b.repeat_interleave(draws, 0).to(device)
+
+    unguided = guidance = None
+    if algo.likelihood.guided:
+        unguided = input_bKT.clone().flatten(0, 1)
+        unguided[:, :prompt_width] = batch.mask_id
+        guidance = spread(batch.guidance_B[rows])
+    logprobs = token_logprobs(
+        model,
+        input_bKT.flatten(0, 1).to(device),
+        spread(batch.key_mask_BT[rows]),
+        spread(tokens_bT[:, prompt_width:]),
+        views.scored_BKC.flatten(0, 1).to(device),
+        batch.support,
+        algo.likelihood.chunk,
+        spread(batch.temperature_B[rows]) if algo.likelihood.temperature == "sampled" else None,
+        None if unguided is None else unguided.to(device),
+        guidance,
+    )
+    return logprobs.view(size, draws, width)
+
+
+@torch.no_grad()
+def frozen_logprobs(model, batch: Batch, algo: AlgoSection, updates: range) -> list[Tensor]:
+    """Log-probabilities [B, K, C] of the whole batch, one tensor for each inner update, without gradient."""
+    return [
+        torch.cat(
+            [
+                score_views(model, batch, batch.views(algo, update, rows), rows, algo).cpu()
+                for rows in _parts(batch, algo.likelihood.micro_batch)
+            ]
+        )
+        for update in updates
+    ]
+
+
+class Reference:
+    """The frozen policy that the KL holds the learner to: a model of its own, or the learner's with adapters off."""
+
+    def __init__(self, model, algo: AlgoSection, shares_model: bool = False):
+        self.model, self.algo, self.shares_model = model, algo, shares_model
+
+    def logprobs(self, batch: Batch) -> list[Tensor]:
+        """One [B, K, C] tensor for each inner update."""
+        with adapters_off(self.model) if self.shares_model else nullcontext():
+            return frozen_logprobs(self.model, batch, self.algo, range(self.algo.mu))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Weights:
+    """The policy after `version` batches: live tensors by name, not a copy."""
+
+    version: int
+    tensors: dict[str, Tensor]
+
+
+class Learner:
+    """Turns batches into updates of the policy's weights."""
+
+    def __init__(self, policy: Policy, engine: Engine, algo: AlgoSection, reference: ReferencePolicy | None):
+        self.policy, self.engine, self.algo, self.reference = policy, engine, algo, reference
+        self.model = policy.model
+        self.version = 0
+
+    def learn(self, batch: Batch) -> Metrics:
+        """Makes mu updates on one batch; each shares its masks with the old policy and the reference.
+
+        Raises:
+            TrainingError: before the first update the ratio to the policy that sampled is not 1, or a loss is not finite.
+        """
+        algo = self.algo
+        reference = self.reference.logprobs(batch) if self.reference and algo.beta else None
+        deviation = self._first_deviation(batch)
+        old = frozen_logprobs(self.model, batch, algo, range(1, algo.mu))
+        updates = [
+            self.engine.step(
+                lambda n=n: self._backward(batch, n, old[n - 1] if n else None, reference[n] if reference else None)
+            )
+            for n in range(algo.mu)
+        ]
+        self.version += 1
+        return _summary(updates) | {"policy/first_ratio_deviation": deviation}
+
+    def weights(self) -> Weights:
+        """What a sampler's `load` takes."""
+        return Weights(version=self.version, tensors=self.policy.model.state_dict())
+
+    def save(self, folder: Path) -> None:
+        """Writes policy and optimiser, for the run to go on from."""
+        save_state(self.policy, self.engine, folder)
+
+    def export(self, folder: Path) -> None:
+        """Writes the policy as a Hugging Face folder, adapters merged."""
+        save_policy(self.policy, folder)
+
+    def _first_deviation(self, batch: Batch) -> float:
+        """Largest |ratio - 1| on the first responses before any update; dropout or another source of chance would show."""
+        rows = slice(0, min(CHECKED_ROWS, self.algo.likelihood.micro_batch))
+        views = batch.views(self.algo, 0, rows)
+        with_gradient = score_views(self.model, batch, views, rows, self.algo).detach()
+        with torch.no_grad():
+            without = score_views(self.model, batch, views, rows, self.algo)
+        deviation = float((with_gradient - without).exp().sub(1).abs().max())
+        if deviation > RATIO_LIMIT:
+            raise TrainingError(
+                f"Before the first update the ratio of the policy to itself deviates from 1 by {deviation:.2g} (limit "
+                f"{RATIO_LIMIT}): the model is not deterministic. Is dropout on?"
+            )
+        return deviation
+
+    def _backward(self, batch: Batch, update: int, old: Tensor | None, reference: Tensor | None) -> Metrics:
+        algo, totals = self.algo, {}
+        tokens = int(batch.views(algo, update).scored_BKC.sum())
+        for rows in _parts(batch, algo.likelihood.micro_batch):
+            views = batch.views(algo, update, rows)
+            logprobs = score_views(self.model, batch, views, rows, algo)
+            device = logprobs.device
+            on = Views(
+                masked_BKC=views.masked_BKC.to(device),
+                scored_BKC=views.scored_BKC.to(device),
+                ratio_BK=views.ratio_BK.to(device),
+                prompt_BP=None,
+            )
+            loss, sums = policy_loss(
+                logprobs,
+                logprobs.detach() if old is None else old[rows].to(device),
+                None if reference is None else reference[rows].to(device),
+                batch.advantages_B[rows].to(device),
+                on,
+                batch.lengths_B[rows].to(device),
+                algo,
+                responses=len(batch),
+                tokens=tokens,
+            )
+            if loss.requires_grad:
+                loss.backward()
+            for name, value in sums.items():
+                totals[name] = totals.get(name, 0.0) + float(value)
+        return totals
+
+
+def _summary(updates: list[Metrics]) -> Metrics:
+    """Means over the inner updates, by scored token where that is what is meant."""
+    tokens = sum(update["tokens"] for update in updates)
+
+    def mean(name: str) -> float:
+        return sum(update[name] for update in updates) / len(updates)
+
+    metrics = {
+        "policy/loss": mean("loss"),
+        "policy/ratio": sum(update["ratio"] for update in updates) / tokens,
+        "policy/clip_fraction": sum(update["clipped"] for update in updates) / tokens,
+        "policy/logprob": sum(update["logprob"] for update in updates) / tokens,
+        "policy/tokens": tokens,
+        "optim/grad_norm": mean("grad_norm"),
+        "optim/lr": updates[-1]["lr"],
+    }
+    return metrics | ({"policy/kl": mean("kl")} if "kl" in updates[0] else {})

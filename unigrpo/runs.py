@@ -1,0 +1,92 @@
+"""The folder of a run: one run each, never overwritten by accident, marked by the config it was started with."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from unigrpo.config.load import diff, load_config, save_config
+from unigrpo.errors import ConfigError
+
+CONFIG = "config.yaml"
+MARK = "# unigrpo "
+FREE_ON_RESUME = (
+    "output",
+    "resume",
+    "overwrite",
+    "cluster.",
+    "tracking.",
+    "checkpoint.",
+    "eval.",
+    "held_out",
+    "model.device",
+    "model.gradient_checkpointing",
+    "rollout.batch_size",
+    "algo.likelihood.micro_batch",
+    "algo.likelihood.chunk",
+    "sft.micro_batch",
+)
+"""Beginnings of the keys that may change when a run goes on, because the weights it ends with do not depend on them."""
+
+
+def open_run(output: str | Path, config: Any, resume: bool = False, overwrite: bool = False) -> Path:
+    """Makes the folder of a run, or opens it again, and writes the config into it. Call it after all checks.
+
+    Raises:
+        ConfigError: the folder is in use, cannot be written, or holds a run with other settings.
+    """
+    folder = Path(output)
+    held = _holds_run(folder)
+    if held and resume:
+        _same_run(folder, config)
+    elif held and overwrite:
+        _empty(folder)
+    elif held:
+        goes_on = "resume=true to go on, " if hasattr(config, "resume") else ""
+        raise ConfigError(
+            f"{output} already holds a run: add {goes_on}overwrite=true to replace it, or another output="
+        )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{output} is not empty and holds no run of ours: name another output=")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(_as_started(config), folder / CONFIG)
+    except OSError as error:
+        raise ConfigError(f"output={output} cannot be written: {error.strerror}. Name another output=") from None
+    return folder
+
+
+def _holds_run(folder: Path) -> bool:
+    path = folder / CONFIG
+    try:
+        return path.is_file() and path.read_text(encoding="utf-8").startswith(MARK)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _as_started(config: Any) -> Any:
+    """The config without how this start was asked for, so that the file can be run again."""
+    names = {"resume", "overwrite"} & {field.name for field in dataclasses.fields(config)}
+    return dataclasses.replace(config, **dict.fromkeys(names, False))
+
+
+def _same_run(folder: Path, config: Any) -> None:
+    saved = load_config(type(config), [str(folder / CONFIG)])
+    free = FREE_ON_RESUME + (("steps",) if config.optim.schedule == "constant" else ())
+    changed = {key: pair for key, pair in diff(saved, config).items() if not key.startswith(free)}
+    if changed:
+        words = ", ".join(f"{key} was {old} and is {new}" for key, (old, new) in changed.items())
+        raise ConfigError(f"{folder} cannot go on with other settings: {words}. Put them back, or name another output=")
+
+
+def _empty(folder: Path) -> None:
+    """Deletes what a run left, following no links; the config goes last, so that a crash leaves the mark."""
+    if folder.resolve() in Path.cwd().parents:
+        raise ConfigError(f"{folder} cannot be replaced from inside it: change to another folder.")
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name == CONFIG)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning: the masked-diffusion loss, its batches, and the loop."""

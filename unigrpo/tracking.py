@@ -1,0 +1,197 @@
+"""Metrics and sampled rollouts: always to files in the run's folder, and to wandb or tensorboard when asked."""
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.table import Table
+from rich.text import Text
+
+from unigrpo.config import TrackingSection
+from unigrpo.config.files import write_atomically
+from unigrpo.errors import ConfigError, MissingExtraError
+from unigrpo.progress import console
+from unigrpo.types import Metrics, Scored
+
+METRICS, ROLLOUTS = "metrics.jsonl", "rollouts.jsonl"
+
+
+class Tracker:
+    """Writes what a run reports, step by step, so that it can be read while the run goes on."""
+
+    def __init__(self, folder: Path, section: TrackingSection, run_name: str, config_dict: dict[str, Any]):
+        self.folder, self.section = Path(folder), section
+        self.services: list[_Service] = [
+            _SERVICES[name](self.folder, section, run_name, config_dict) for name in dict.fromkeys(section.to)
+        ]
+
+    def log(self, step: int, metrics: Metrics) -> None:
+        """Appends the metrics of a step; a number that is not finite becomes null."""
+        finite = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
+        self._append(METRICS, [{"step": step, **finite}])
+        known = {name: value for name, value in finite.items() if value is not None}
+        for service in self.services:
+            service.log(step, known)
+
+    def log_rollouts(self, step: int, scored: Sequence[Scored]) -> None:
+        """Every `rollouts_every` steps, writes some rollouts, spread over all, and shows them on a terminal."""
+        if not self.section.rollouts_every or step % self.section.rollouts_every or not scored:
+            return
+        chosen = _spread(scored, self.section.rollouts_rows)
+        self._append(ROLLOUTS, [{"step": step, **_row(item)} for item in chosen])
+        if console.is_terminal:
+            console.print(_table(step, chosen))
+
+    def rewind(self, step: int) -> None:
+        """Drops what was written after a step, and a line that a crash cut short, before a run goes on from there."""
+        for name in (METRICS, ROLLOUTS):
+            path = self.folder / name
+            if path.exists():
+                write_atomically(
+                    path, "".join(f"{line}\n" for line in _lines(path) if json.loads(line)["step"] <= step)
+                )
+        for service in self.services:
+            service.rewind(step)
+
+    def close(self) -> None:
+        """Hands what is left to the services."""
+        for service in self.services:
+            service.close()
+
+    def _append(self, name: str, rows: list[dict[str, Any]]) -> None:
+        # A lone surrogate in a model's output has no UTF-8; its backslash escape is valid JSON for it.
+        with open(self.folder / name, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+
+
+def _lines(path: Path) -> list[str]:
+    """The complete lines of a JSONL file."""
+    with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+        return [line[:-1] for line in file if line.endswith("\n")]
+
+
+def _spread(scored: Sequence[Scored], rows: int) -> list[Scored]:
+    """At most so many, evenly over the step, so that several prompts are seen and not one group."""
+    rows = min(rows, len(scored))
+    return [scored[index * len(scored) // rows] for index in range(rows)]
+
+
+def _row(item: Scored) -> dict[str, Any]:
+    rollout = item.rollout
+    return {
+        "id": rollout.id,
+        "prompt": rollout.prompt.text,
+        "output": rollout.output,
+        "answer": rollout.prompt.answer,
+        "reward": _finite(item.reward),
+        "parts": {name: _finite(value) for name, value in item.parts.items()},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _table(step: int, scored: Sequence[Scored]) -> Table:
+    table = Table(title=f"Rollouts of step {step}", title_justify="left")
+    for name, ratio in (("prompt", 3), ("output", 6), ("answer", 1)):
+        table.add_column(name, ratio=ratio, overflow="fold")
+    table.add_column("reward", justify="right")
+    for item in scored:
+        prompt, output = item.rollout.prompt, item.rollout.output
+        cells = (_printable(prompt.text, 200), _printable(output, 400), _printable(prompt.answer or "", 60))
+        table.add_row(*map(Text, cells), Text(f"{item.reward:.3g}"))
+    return table
+
+
+def _printable(text: str, most: int) -> str:
+    """One line without control characters: a model may write terminal escapes."""
+    line = " ".join(text.split())
+    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+class _Service(Protocol):
+    def log(self, step: int, metrics: Metrics) -> None: ...
+
+    def rewind(self, step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Wandb:
+    """Weights & Biases; offline without a key, so that nothing leaves the machine unasked."""
+
+    def __init__(self, folder: Path, section: TrackingSection, run_name: str, config_dict: dict[str, Any]):
+        online = bool(os.environ.get("WANDB_API_KEY"))
+        if not online:
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        try:
+            import wandb
+        except ImportError:
+            raise MissingExtraError("tracking.to holds 'wandb', which is not installed: pip install wandb.") from None
+        mode = os.environ.get("WANDB_MODE", "online") if online else "offline"
+        settings = wandb.Settings(silent=not online)
+        identity = _kept_id(folder / "wandb_id.txt")
+        try:
+            self.run = wandb.init(
+                dir=folder, project=section.project, name=run_name, id=identity, resume="allow", mode=mode,  # type: ignore[arg-type]
+                config=config_dict, settings=settings,
+            )  # fmt: skip
+        except wandb.Error as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"wandb could not start ({reason}): set WANDB_MODE=offline or drop it.") from None
+        # With a metric of ours as the axis, steps that a resumed run repeats are drawn again instead of being refused.
+        self.run.define_metric("step")
+        self.run.define_metric("*", step_metric="step")
+
+    def log(self, step: int, metrics: Metrics) -> None:
+        self.run.log({"step": step, **metrics})
+
+    def rewind(self, step: int) -> None:
+        """Nothing: what wandb was given stays there, under the same steps."""
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def _kept_id(path: Path) -> str:
+    """The id of the run at wandb: that of the first start, so that a resumed run goes on in the same chart."""
+    if not path.exists():
+        write_atomically(path, uuid.uuid4().hex[:12])
+    return path.read_text(encoding="utf-8")
+
+
+class _TensorBoard:
+    """Event files in the `tensorboard` folder of the run."""
+
+    def __init__(self, folder: Path, section: TrackingSection, run_name: str, config_dict: dict[str, Any]):
+        self.folder = folder / "tensorboard"
+        self._open(None)
+
+    def _open(self, purge_step: int | None) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            message = "tracking.to holds 'tensorboard', which is not installed: pip install 'unigrpo[tensorboard]'."
+            raise MissingExtraError(message) from None
+        self.writer = SummaryWriter(str(self.folder), purge_step=purge_step)
+
+    def log(self, step: int, metrics: Metrics) -> None:
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
+        self.writer.flush()
+
+    def rewind(self, step: int) -> None:
+        self.writer.close()
+        self._open(step + 1)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+_SERVICES = {"wandb": _Wandb, "tensorboard": _TensorBoard}

@@ -1,0 +1,177 @@
+"""UniGRPO's loop: sample, score, learn, hand over the weights, log. It knows nothing of Ray."""
+
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from unigrpo import checkpoint
+from unigrpo.batch import Batch, make_batch
+from unigrpo.config import TrainConfig
+from unigrpo.data.stream import PromptStream
+from unigrpo.evaluate import Samples, Scores, evaluate, part_means
+from unigrpo.progress import progress
+from unigrpo.tracking import Tracker
+from unigrpo.types import Metrics, Prompt, Scored, Support
+
+
+class Learns(Protocol):
+    """Whatever updates the policy: an `unigrpo.learner.Learner`, or an actor that hosts one."""
+
+    def learn(self, batch: Batch) -> Metrics:
+        """Makes the inner updates on one batch."""
+        ...
+
+    def weights(self) -> Any:
+        """What the sampler's `load` takes."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes model and optimiser."""
+        ...
+
+    def export(self, folder: Path) -> None:
+        """Writes a Hugging Face model folder."""
+        ...
+
+
+class SamplesFresh(Samples, Protocol):
+    """A sampler that can be given new weights."""
+
+    def load(self, weights: Any) -> None:
+        """Takes what the learner's `weights` gave."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """The three that do the work, in this process or in actors, and the ids a batch is made with."""
+
+    sampler: SamplesFresh
+    scorer: Scores
+    learner: Learns
+    support: Support
+    mask_id: int
+    pad_id: int
+
+
+@dataclass(kw_only=True)
+class RunState:
+    """How far a run is; with the checkpoint's tensors, all that it takes to go on exactly."""
+
+    step: int = 0
+    position: int = 0
+    """Prompts drawn so far."""
+    best: float | None = None
+    """Best `eval/accuracy` so far."""
+
+
+@contextmanager
+def _clock(metrics: Metrics, name: str):
+    started = time.perf_counter()
+    yield
+    metrics[f"time/{name}"] = metrics.get(f"time/{name}", 0.0) + time.perf_counter() - started
+
+
+def summarize(scored: Sequence[Scored], group_size: int) -> Metrics:
+    """Rewards and lengths of one step."""
+    rewards = [item.reward for item in scored]
+    mean = sum(rewards) / len(rewards)
+    groups = [rewards[at : at + group_size] for at in range(0, len(rewards), group_size)]
+    lengths = [len(item.rollout.tokens) for item in scored]
+    return {
+        "reward/mean": mean,
+        "reward/std": (sum((value - mean) ** 2 for value in rewards) / len(rewards)) ** 0.5,
+        "reward/zero_std": sum(max(group) - min(group) <= 1e-9 for group in groups) / len(groups),
+        "rollout/length": sum(lengths) / len(lengths),
+        "rollout/truncated": sum(item.rollout.truncated for item in scored) / len(scored),
+    } | {f"reward/{name}": value for name, value in part_means(scored).items()}
+
+
+def collect(config: TrainConfig, workers: Workers, prompts: PromptStream, step: int, metrics: Metrics) -> list[Scored]:
+    """Samples and scores one step's groups; with `dynamic_sampling`, refills those whose rewards are all equal."""
+    size = config.rollout.group_size
+
+    def draw(count: int, name: int | str) -> list[list[Scored]]:
+        with _clock(metrics, "sample"):
+            rollouts = workers.sampler.sample(prompts.take(count), size, name)
+        with _clock(metrics, "score"):
+            scored = workers.scorer.score(rollouts)
+        return [scored[at : at + size] for at in range(0, len(scored), size)]
+
+    def alive(group: list[Scored]) -> bool:
+        rewards = [item.reward for item in group]
+        return max(rewards) - min(rewards) > 1e-9
+
+    groups = draw(config.rollout.prompts_per_step, step)
+    for extra in range(config.algo.dynamic_sampling):
+        groups.sort(key=alive, reverse=True)
+        dead = sum(not alive(group) for group in groups)
+        if not dead:
+            break
+        fresh = [group for group in draw(dead, f"{step}.{extra + 1}") if alive(group)]
+        groups[len(groups) - dead : len(groups) - dead + len(fresh)] = fresh
+    return [item for group in groups for item in group]
+
+
+def train(
+    config: TrainConfig,
+    workers: Workers,
+    prompts: PromptStream,
+    held_out: Sequence[Prompt],
+    tracker: Tracker,
+    run: Path,
+    state: RunState,
+) -> Metrics:
+    """Runs UniGRPO from `state` to the last step and returns the last evaluation, or the last step's metrics."""
+    last, metrics = {}, {}
+    prompts.position = state.position
+    if state.step == 0:
+        last = _evaluate(config, workers, held_out, tracker, state)
+    with progress("UniGRPO", config.steps, state.step) as bar:
+        for step in range(state.step, config.steps):
+            metrics = {}
+            scored = collect(config, workers, prompts, step, metrics)
+            with _clock(metrics, "learn"):
+                batch = make_batch(
+                    scored,
+                    config.rollout.group_size,
+                    config.algo,
+                    seed=config.seed,
+                    mask_id=workers.mask_id,
+                    pad_id=workers.pad_id,
+                    support=workers.support,
+                )
+                metrics |= workers.learner.learn(batch)
+            workers.sampler.load(workers.learner.weights())
+            metrics |= summarize(scored, config.rollout.group_size)
+            tracker.log(step + 1, metrics)
+            bar.update(metrics)
+
+            state.step, state.position = step + 1, prompts.position
+            tracker.log_rollouts(state.step, scored)
+            if held_out and _due(state.step, config.eval.every, config.steps):
+                last = _evaluate(config, workers, held_out, tracker, state)
+            if _due(state.step, config.checkpoint.every, config.steps):
+                checkpoint.save(run, state.step, workers.learner.save, vars(state), config.checkpoint.keep)
+    checkpoint.publish(run / "model", workers.learner.export)
+    return last or metrics
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return every > 0 and (step % every == 0 or step == last)
+
+
+def _evaluate(config: TrainConfig, workers: Workers, held_out: Sequence[Prompt], tracker: Tracker, state: RunState):
+    if not held_out:
+        return {}
+    started = time.perf_counter()
+    solved = config.eval.solved or next(iter(config.rewards))
+    metrics, _ = evaluate(
+        workers.sampler, workers.scorer, held_out, config.eval.samples, solved, config.eval.temperature
+    )
+    state.best = max(metrics["eval/accuracy"], state.best or 0.0)
+    tracker.log(state.step, metrics | {"time/eval": time.perf_counter() - started})
+    return metrics
