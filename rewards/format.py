@@ -11,6 +11,7 @@ THINK = "<think>{think}</think> {answer}"
 """MMaDA's format: reasoning between tags, then the answer."""
 
 _TAG = re.compile(r"</?[A-Za-z][\w-]*>")
+_SPACED_TAG = re.compile(f" ?({_TAG.pattern}) ?")
 _SPAN = re.compile(r"\{(\w+)\}")
 
 
@@ -30,7 +31,7 @@ def format(response: str, template: str = THINK) -> float:
     """
     literals = _literals(template)
     own_tags = {tag for literal in literals for tag in _TAG.findall(literal)}
-    text = " ".join(response.split())
+    text = _one_spacing(response)
     if not text.startswith(literals[0]):
         return 0.0
     position = len(literals[0])
@@ -46,12 +47,12 @@ def format(response: str, template: str = THINK) -> float:
 
 @lru_cache
 def _literals(template: str) -> tuple[str, ...]:
-    """Return the text before, between and after the spans, with single spaces."""
+    """Return the text before, between and after the spans."""
     if not isinstance(template, str):
         raise _bad(template, "is no text")
     pieces = _SPAN.split(template)
     names = pieces[1::2]
-    literals = tuple(" ".join(piece.split()) for piece in pieces[::2])
+    literals = tuple(_one_spacing(piece) for piece in pieces[::2])
     if any(brace in literal for literal in literals for brace in "{}"):
         raise _bad(template, "has a brace that is not part of a `{name}`")
     if not names:
@@ -62,6 +63,11 @@ def _literals(template: str) -> tuple[str, ...]:
         if names.count(name) > 1:
             raise _bad(template, f"has `{{{name}}}` twice")
     return literals
+
+
+def _one_spacing(text: str) -> str:
+    """Return the text with single spaces, and none beside a tag."""
+    return _SPACED_TAG.sub(r"\1", " ".join(text.split()))
 
 
 def _bad(template: object, problem: str) -> ConfigError:

@@ -10,7 +10,7 @@ from torch import Tensor
 from rollout.text import denoise
 from unigrpo.algo.random import key
 from unigrpo.batch import left_pad
-from unigrpo.config import RolloutSection
+from unigrpo.config import SamplingSection
 from unigrpo.models.ids import support
 from unigrpo.models.load import Policy
 from unigrpo.learner import Weights
@@ -31,7 +31,7 @@ def response_length(tokens_C: np.ndarray, eos: int, tail: int) -> tuple[int, boo
 class Sampler:
     """Draws rollouts from a policy; a rollout depends on the run's seed, the step, its prompt and its index alone."""
 
-    def __init__(self, policy: Policy, settings: RolloutSection, seed: int):
+    def __init__(self, policy: Policy, settings: SamplingSection, seed: int):
         self.policy, self.settings, self.seed = policy, settings, seed
         self.version = 0
 
@@ -67,7 +67,7 @@ class Sampler:
             rollouts |= zip(part, self._batch([jobs[job] for job in part], step, settings, on_step), strict=True)
         return [rollouts[job] for job in range(len(jobs))]
 
-    def _batch(self, jobs: list[tuple[Prompt, int]], step, settings: RolloutSection, on_step) -> list[Rollout]:
+    def _batch(self, jobs: list[tuple[Prompt, int]], step, settings: SamplingSection, on_step) -> list[Rollout]:
         ids, model = self.policy.ids, self.policy.model
         device = next(model.parameters()).device
         prompt_BP, mask_BP = left_pad([prompt.tokens for prompt, _ in jobs], ids.pad)
@@ -86,7 +86,7 @@ class Sampler:
         drawn = zip(jobs, response_BC.cpu().numpy(), commit_BC.cpu().numpy(), strict=True)
         return [self._rollout(prompt, index, step, tokens, commit, settings) for (prompt, index), tokens, commit in drawn]
 
-    def _rollout(self, prompt: Prompt, index: int, step, tokens_C, commit_C, settings: RolloutSection) -> Rollout:
+    def _rollout(self, prompt: Prompt, index: int, step, tokens_C, commit_C, settings: SamplingSection) -> Rollout:
         length, ended = response_length(tokens_C, self.policy.ids.eos, settings.eos_tail)
         content = tokens_C[:length][tokens_C[:length] != self.policy.ids.eos]
         return Rollout(

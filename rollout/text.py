@@ -14,7 +14,7 @@ from torch import Tensor
 from rollout.schedule import above_threshold, commit_counts, most_confident
 from unigrpo.algo.likelihood import DenoisingModel, pad_free_positions
 from unigrpo.algo.random import bits, gumbel, uniform
-from unigrpo.config import RolloutSection
+from unigrpo.config import SamplingSection
 from unigrpo.types import Support
 
 CONFIDENCE = 1
@@ -53,7 +53,7 @@ def _confidence(logits_nV: Tensor, chosen_n: Tensor, kind: str, keys_n: Tensor, 
     return logprobs_nV.gather(-1, chosen_n[:, None])[:, 0].exp()
 
 
-def _draw(logits_nV: Tensor, settings: RolloutSection, keys_n: Tensor, counters_n: Tensor) -> tuple[Tensor, Tensor]:
+def _draw(logits_nV: Tensor, settings: SamplingSection, keys_n: Tensor, counters_n: Tensor) -> tuple[Tensor, Tensor]:
     """A token for each masked position and the confidence in it; both from float64 numbers."""
     noisy_nV = logits_nV
     if settings.temperature > 0:
@@ -64,7 +64,7 @@ def _draw(logits_nV: Tensor, settings: RolloutSection, keys_n: Tensor, counters_
     return chosen_n, _confidence(logits_nV, chosen_n, settings.confidence, keys_n, counters_n)
 
 
-def _propose(model, state: _State, block: slice, step: int, settings: RolloutSection, mask_id: int, support: Support):
+def _propose(model, state: _State, block: slice, step: int, settings: SamplingSection, mask_id: int, support: Support):
     """Candidate tokens [B, S] of a block and the confidence in each, -inf where a token is committed already."""
     prompt_width = state.tokens_BT.shape[1] - state.commit_BC.shape[1]
     place = slice(prompt_width + block.start, prompt_width + block.stop)
@@ -97,7 +97,7 @@ def _propose(model, state: _State, block: slice, step: int, settings: RolloutSec
 
 
 def _denoise_block(
-    model, state: _State, block: slice, step: int, settings: RolloutSection, mask_id: int, support: Support, on_step
+    model, state: _State, block: slice, step: int, settings: SamplingSection, mask_id: int, support: Support, on_step
 ) -> int:
     """Denoises one block in place and returns the number of the next step."""
     size = block.stop - block.start
@@ -126,7 +126,7 @@ def denoise(
     prompt_BP: Tensor,
     prompt_mask_BP: Tensor,
     keys_B: Tensor,
-    settings: RolloutSection,
+    settings: SamplingSection,
     mask_id: int,
     support: Support,
     eos_id: int | None = None,

@@ -154,6 +154,7 @@ def train(
             tracker.log_rollouts(state.step, scored)
             if held_out and _due(state.step, config.eval.every, config.steps):
                 last = _evaluate(config, workers, held_out, tracker, state)
+                bar.update(last, advance=0)
             if _due(state.step, config.checkpoint.every, config.steps):
                 checkpoint.save(run, state.step, workers.learner.save, vars(state), config.checkpoint.keep)
     checkpoint.publish(run / "model", workers.learner.export)

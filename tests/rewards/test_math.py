@@ -38,7 +38,7 @@ from unigrpo.errors import RewardError
         ("3", "<answer> 3 </answer>"),
         ("Paris", "Paris"),
         ("\\boxed{\\sum_{i=1}^{n} i^2}", "\\sum_{i=1}^{n} i^2"),
-        ("\\boxed{\\sum_{j=1}^{n} j}", "\\sum_{i=1}^{n} i"),
+        ("\\boxed{2\\sum_{i=1}^{n} i}", "\\sum_{i=1}^{n} i \\cdot 2"),
         ("\\boxed{2+2=4}", "4"),
     ],
 )

@@ -100,8 +100,8 @@ def test_a_missing_argument_is_found_before_training(user_file, rollout):
     with pytest.raises(RewardError) as error:
         scorer.check(prompts)
     assert str(error.value) == (
-        "rewards.mine needs `level`, which prompt b does not have. Available: answer, difficulty, prompt, response, rollout, "
-        "tokens. Either add the column, or set rewards.mine.args.level."
+        "rewards.mine needs `level`, which prompt b does not have. Available: answer, difficulty, prompt, response, "
+        "rollout, tokens. Either add the column, or set rewards.mine.args.level."
     )
 
 
@@ -121,7 +121,7 @@ def test_an_unknown_setting_is_an_error():
     with pytest.raises(ConfigError) as error:
         resolve("countdown", RewardEntry(args={"partal": 0.5}))
     assert str(error.value) == ("rewards.countdown.args.partal: `countdown` takes no `partal`. Did you mean `partial`?")
-    with pytest.raises(ConfigError, match="takes no `zzz`. It takes `response`, `answer`"):
+    with pytest.raises(ConfigError, match=r"takes no `zzz`\. It takes `response`, `answer`"):
         resolve("exact_match", RewardEntry(args={"zzz": 1}))
 
 

@@ -11,12 +11,12 @@ from rollout.sampler import Sampler, response_length
 from rollout.text import denoise
 from tests.tiny import IDS, SUPPORT, tiny_model
 from unigrpo.algo.random import key
-from unigrpo.config import RolloutSection
+from unigrpo.config import SamplingSection
 from unigrpo.models import Policy, load_model
 from unigrpo.types import Prompt, Support
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-SETTINGS = RolloutSection(gen_length=8, block_length=4, early_stop=False)
+SETTINGS = SamplingSection(gen_length=8, block_length=4, early_stop=False)
 
 
 class Letters:
@@ -42,7 +42,7 @@ def sampler(settings=SETTINGS, seed=0, ids=IDS):
 def test_greedy_ids_equal_the_official_sampler(index):
     vectors = load_file(GOLDEN / "vectors.safetensors")
     given = json.loads((GOLDEN / "meta.json").read_text())["text_generate"][index]
-    settings = RolloutSection(
+    settings = SamplingSection(
         gen_length=given["gen_length"],
         block_length=given["block_length"],
         steps=given["steps"],
@@ -115,7 +115,7 @@ def test_a_finished_response_stops_after_its_block_and_does_not_change():
 
 
 def test_one_position_is_drawn_from_the_softmax_at_its_temperature():
-    model, settings = tiny_model(spread=0.3), RolloutSection(gen_length=1, block_length=1, temperature=1.5)
+    model, settings = tiny_model(spread=0.3), SamplingSection(gen_length=1, block_length=1, temperature=1.5)
     rows = 20_000
     prompt = torch.tensor([[1, 2]]).repeat(rows, 1)
     keys = torch.tensor([key("draw", row) for row in range(rows)])

@@ -9,6 +9,7 @@ from unigrpo.config import SFTConfig
 from unigrpo.config.load import flatten
 from unigrpo.data.load import load_examples, texts
 from unigrpo.models.load import load_policy
+from unigrpo.progress import describe
 from unigrpo.runs import open_run
 from unigrpo.sft.loop import sft
 from unigrpo.tracking import Tracker
@@ -19,7 +20,7 @@ def run(args: list[str]) -> int:
     """Fine-tunes as the arguments say; prints where the model is."""
     config = VERBS["sft"].checked(args)
     metrics = sft_from(config)
-    print(f"{config.output}/model  " + "  ".join(f"{n} {v:.4g}" for n, v in metrics.items() if n.endswith("loss")))
+    print(f"{config.output}/model  {describe(metrics, ('sft/loss', 'sft/held_out_loss'))}")
     return 0
 
 
@@ -33,7 +34,7 @@ def sft_from(config: SFTConfig) -> Metrics:
     run_folder = open_run(config.output, config, config.resume, config.overwrite)
     tracker = Tracker(run_folder, config.tracking, run_folder.name, flatten(config))
     try:
-        tracker.rewind(found[1]["step"] if found else 0)
+        tracker.rewind(found[1]["step"] if found else -1)
         return sft(config, policy, examples, held_out, tracker, run_folder, found[0] if found else None)
     finally:
         tracker.close()

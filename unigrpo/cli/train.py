@@ -13,6 +13,7 @@ from unigrpo.data.load import load_prompts, texts
 from unigrpo.data.stream import PromptStream
 from unigrpo.models.ids import support
 from unigrpo.models.load import text_side
+from unigrpo.progress import SHOWN, describe
 from unigrpo.runs import open_run
 from unigrpo.tracking import Tracker
 from unigrpo.train import RunState, Workers, train
@@ -23,8 +24,7 @@ def run(args: list[str]) -> int:
     """Trains as the arguments say; prints where the run is."""
     config = VERBS["train"].checked(args)
     metrics = train_from(config)
-    shown = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name in ("eval/accuracy", "reward/mean"))
-    print(f"{config.output}  {shown}")
+    print(f"{config.output}  {describe(metrics, SHOWN)}")
     return 0
 
 
@@ -47,19 +47,19 @@ def _started(config: TrainConfig, scorer: Scorer, resume_from: Path | None):
 def train_from(config: TrainConfig) -> Metrics:
     """Checks the data and the rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
     tokenizer, ids = text_side(config.model, texts(config.data) if config.model.preset else None)
-    prompts = PromptStream(load_prompts(config.data, tokenizer, ids), config.seed, config.data.shuffle)
-    prompts.check(config.rollout.prompts_per_step)
+    asked = load_prompts(config.data, tokenizer, ids)
+    prompts = PromptStream(asked, config.seed, config.data.shuffle)
     held_out = load_prompts(config.eval.data, tokenizer, ids) if config.eval.data else []
     held_out = held_out[: config.eval.limit]
     scorer = Scorer(config.rewards)
-    scorer.check([*prompts.prompts, *held_out])
+    scorer.check([*asked, *held_out])
     found = checkpoint.latest(Path(config.output)) if config.resume else None
     state = RunState(**found[1]) if found else RunState()
 
     run_folder = open_run(config.output, config, config.resume, config.overwrite)
     tracker = Tracker(run_folder, config.tracking, run_folder.name, flatten(config))
     try:
-        tracker.rewind(state.step)
+        tracker.rewind(state.step or -1)
         with _started(config, scorer, found[0] if found else None) as (sampler, scores, learner):
             workers = Workers(
                 sampler=sampler,

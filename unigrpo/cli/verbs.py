@@ -40,13 +40,13 @@ VERBS = {
     ),
     "sft": Verb("unigrpo.cli.sft", "supervised fine-tuning", f"sft {SETTINGS}", "SFTConfig", "check_sft"),
     "eval": Verb(
-        "unigrpo.cli.evaluate", "accuracy and pass@k of a model", f"eval {SETTINGS}", "EvalConfig", "check_eval"
+        "unigrpo.cli.evaluate", "accuracy and pass@k of a model", f"eval [RUN or MODEL] {SETTINGS}", "EvalConfig", "check_eval"
     ),
     "generate": Verb(
-        "unigrpo.cli.generate", "answers to prompts", f"generate {SETTINGS}", "GenerateConfig", "check_generate"
+        "unigrpo.cli.generate", "answers to prompts", f"generate [RUN or MODEL] {SETTINGS}", "GenerateConfig", "check_generate"
     ),
     "quickstart": Verb(
-        "unigrpo.cli.quickstart", "a small model, trained on this computer", "quickstart [key=value ...]"
+        "unigrpo.cli.quickstart", "a small model, trained on this computer", "quickstart [output=FOLDER] [--overwrite]"
     ),
     "config": Verb("unigrpo.cli.config", "check settings and print them in full", f"config VERB {SETTINGS}"),
 }

@@ -10,6 +10,7 @@ from unigrpo.config.sections import (
     OptimSection,
     RewardEntry,
     RolloutSection,
+    SamplingSection,
     TrackingSection,
 )
 from unigrpo.config.verbs import EvalConfig, EvalSection, GenerateConfig, SFTConfig, SFTSection, TrainConfig
@@ -31,6 +32,7 @@ __all__ = [
     "RolloutSection",
     "SFTConfig",
     "SFTSection",
+    "SamplingSection",
     "TrackingSection",
     "TrainConfig",
 ]

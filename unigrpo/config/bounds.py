@@ -32,6 +32,16 @@ RATIO = Range("above 0 and at most 1", low=0, high=1, open_low=True)
 BELOW_ONE = Range("at least 0 and below 1", low=0, high=1, open_high=True)
 INSIDE = Range("above 0 and below 1", low=0, high=1, open_low=True, open_high=True)
 
+SAMPLING = {
+    "gen_length": COUNT,
+    "block_length": COUNT,
+    "steps": COUNT,
+    "threshold": RATIO,
+    "temperature": NOT_NEGATIVE,
+    "guidance": NOT_NEGATIVE,
+    "eos_tail": NOT_NEGATIVE,
+    "batch_size": COUNT,
+}
 RANGES: dict[str, dict[str, Range]] = {
     "TrainConfig": {"steps": COUNT, "seed": NOT_NEGATIVE},
     "SFTConfig": {"steps": COUNT, "seed": NOT_NEGATIVE, "held_out_every": COUNT},
@@ -49,18 +59,8 @@ RANGES: dict[str, dict[str, Range]] = {
         "limit": COUNT,
         "seed": NOT_NEGATIVE,
     },
-    "RolloutSection": {
-        "prompts_per_step": COUNT,
-        "group_size": COUNT,
-        "gen_length": COUNT,
-        "block_length": COUNT,
-        "steps": COUNT,
-        "threshold": RATIO,
-        "temperature": NOT_NEGATIVE,
-        "guidance": NOT_NEGATIVE,
-        "eos_tail": NOT_NEGATIVE,
-        "batch_size": COUNT,
-    },
+    "SamplingSection": SAMPLING,
+    "RolloutSection": SAMPLING | {"prompts_per_step": COUNT, "group_size": COUNT},
     "RewardEntry": {"weight": FINITE},
     "AlgoSection": {
         "mu": COUNT,

@@ -5,7 +5,6 @@ from typing import Any
 
 from unigrpo.config.bounds import out_of_range, sections
 from unigrpo.config.rules import SECTION_RULES, ignored
-from unigrpo.config.sections import RolloutSection
 from unigrpo.config.verbs import EvalConfig, GenerateConfig, SFTConfig, TrainConfig
 from unigrpo.errors import ConfigError
 
@@ -133,15 +132,6 @@ def _runs_in_one_process(it: SFTConfig | EvalConfig | GenerateConfig) -> str | N
     return None
 
 
-def _nothing_is_trained(it: EvalConfig | GenerateConfig) -> str | None:
-    default = type(it)().rollout
-    for name, instead in (("group_size", "samples"), ("prompts_per_step", "rollout.batch_size")):
-        value = getattr(it.rollout, name)
-        if value not in (getattr(default, name), getattr(RolloutSection(), name)):
-            return f"rollout.{name} is {value}, but it is only used in training: set {instead} instead."
-    return None
-
-
 def _generates_from_a_checkpoint(it: GenerateConfig) -> str | None:
     if it.model.preset:
         return "model.preset makes an untrained model, which has no answers: set model.path to a checkpoint."
@@ -164,7 +154,6 @@ EVAL_RULES: list[Rule] = [
     _output_is_named,
     _solved_is_a_reward,
     _samples_vary,
-    _nothing_is_trained,
     _runs_in_one_process,
 ]
-GENERATE_RULES: list[Rule] = [_generates_from_a_checkpoint, _samples_vary, _nothing_is_trained, _runs_in_one_process]
+GENERATE_RULES: list[Rule] = [_generates_from_a_checkpoint, _samples_vary, _runs_in_one_process]

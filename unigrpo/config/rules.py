@@ -12,6 +12,7 @@ from unigrpo.config.sections import (
     ModelSection,
     OptimSection,
     RolloutSection,
+    SamplingSection,
     TrackingSection,
 )
 
@@ -92,14 +93,14 @@ def columns_are_known(it: DataSection, p: str) -> str | None:
     return wrong and f"{p}columns.{wrong} is not one of {', '.join(COLUMNS)}: a column is used as one of them."
 
 
-def blocks_fill_the_response(it: RolloutSection, p: str) -> str | None:
+def blocks_fill_the_response(it: SamplingSection, p: str) -> str | None:
     """Blocks are equal."""
     if it.gen_length % it.block_length:
         return f"{p}gen_length is {it.gen_length}, which {p}block_length={it.block_length} does not divide."
     return None
 
 
-def steps_fill_the_blocks(it: RolloutSection, p: str) -> str | None:
+def steps_fill_the_blocks(it: SamplingSection, p: str) -> str | None:
     """Each block gets the same number of steps, and each step at least one token."""
     if it.steps is None:
         return None
@@ -111,7 +112,7 @@ def steps_fill_the_blocks(it: RolloutSection, p: str) -> str | None:
     return None
 
 
-def threshold_decides_alone(it: RolloutSection, p: str) -> str | None:
+def threshold_decides_alone(it: SamplingSection, p: str) -> str | None:
     """A threshold replaces both the number of steps and the order."""
     if it.threshold is None:
         return None
@@ -171,11 +172,13 @@ def trackers_are_known(it: TrackingSection, p: str) -> str | None:
     return f"{p}to names a tracker twice: {', '.join(it.to)}." if len(set(it.to)) < len(it.to) else None
 
 
+SAMPLING_RULES = [blocks_fill_the_response, steps_fill_the_blocks, threshold_decides_alone]
 SECTION_RULES: dict[type, list[Callable[[Any, str], str | None]]] = {
     ModelSection: [model_has_one_origin],
     LoraSection: [lora_has_targets],
     DataSection: [data_has_its_path, columns_are_known],
-    RolloutSection: [blocks_fill_the_response, steps_fill_the_blocks, threshold_decides_alone],
+    SamplingSection: SAMPLING_RULES,
+    RolloutSection: SAMPLING_RULES,
     AlgoSection: [elbo_weights_have_a_ratio],
     NoiseSection: [range_is_a_range, complements_pair_up],
     OptimSection: [betas_are_two],

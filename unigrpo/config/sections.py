@@ -74,13 +74,9 @@ class DataSection:
 
 
 @dataclass(kw_only=True)
-class RolloutSection:
+class SamplingSection:
     """How responses are drawn from the policy: semi-autoregressive denoising, block by block."""
 
-    prompts_per_step: int = 32
-    """Prompts of one step."""
-    group_size: int = 8
-    """Rollouts of each prompt, compared with each other."""
     gen_length: int = 128
     """Tokens of a response; it starts fully masked."""
     block_length: int = 32
@@ -101,6 +97,16 @@ class RolloutSection:
     """Stop a response after the block in which it ended."""
     batch_size: int = 256
     """Most responses in one forward pass."""
+
+
+@dataclass(kw_only=True)
+class RolloutSection(SamplingSection):
+    """Sampling in training: groups of rollouts of each prompt."""
+
+    prompts_per_step: int = 32
+    """Prompts of one step."""
+    group_size: int = 8
+    """Rollouts of each prompt, compared with each other."""
 
 
 @dataclass(kw_only=True)

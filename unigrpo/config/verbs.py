@@ -12,6 +12,7 @@ from unigrpo.config.sections import (
     OptimSection,
     RewardEntry,
     RolloutSection,
+    SamplingSection,
     TrackingSection,
 )
 
@@ -143,7 +144,7 @@ class EvalConfig:
     """The model."""
     data: DataSection = field(default_factory=lambda: DataSection(split="test", shuffle=False))
     """Prompts."""
-    rollout: RolloutSection = field(default_factory=lambda: RolloutSection(temperature=0.0, group_size=1))
+    rollout: SamplingSection = field(default_factory=lambda: SamplingSection(temperature=0.0))
     """Sampling."""
     rewards: dict[str, RewardEntry] = field(default_factory=dict)
     """What a response earns; by default `math`."""
@@ -169,7 +170,7 @@ class GenerateConfig:
     """As in the data section."""
     instruction: str = ""
     """Text put in front of the prompt; `think` stands for MMaDA's thinking instruction."""
-    rollout: RolloutSection = field(default_factory=RolloutSection)
+    rollout: SamplingSection = field(default_factory=SamplingSection)
     """Sampling."""
     cluster: ClusterSection = field(default_factory=lambda: ClusterSection(backend="local"))
     """Threads."""

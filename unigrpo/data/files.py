@@ -88,7 +88,7 @@ def _json_lines(file: Path) -> Iterator[Record]:
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield _record(file, "line", number, _json(line, f"{file} line {number}"))
+                yield _record(file, "line", number, _json(line.rstrip(), f"{file} line {number}"))
 
 
 def _json_list(file: Path) -> list[Any]:
@@ -107,13 +107,12 @@ def _json(text: bytes, where: str) -> Any:
         raise DataError(f"{where}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from None
     except RecursionError:
         raise DataError(f"{where}: the JSON is nested too deeply. Flatten it.") from None
+    except json.JSONDecodeError as error:
+        at = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno}, column {error.colno}"
+        fix = "Write rows on lines of their own to a .jsonl file" if error.msg == "Extra data" else "Correct it"
+        raise DataError(f"{where}: broken JSON at {at}: {error.msg}. {fix}, or remove the row.") from None
     except ValueError as error:
-        hint = (
-            " A .json file holds one list; rows on lines of their own make a .jsonl file."
-            if "Extra" in str(error)
-            else ""
-        )
-        raise DataError(f"{where}: broken JSON: {error}.{hint} Correct it, or remove the row.") from None
+        raise DataError(f"{where}: a number cannot be read: {error}. Write it as a string.") from None
 
 
 def _parquet(file: Path) -> Iterator[dict[str, Any]]:
