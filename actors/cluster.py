@@ -1,5 +1,6 @@
 """Starts Ray and the workers, and gives the loop objects that look like the local ones."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ def call(reference: Any, timeout: float | None = None, what: str = "a worker") -
         raise
     except GetTimeoutError:
         raise ClusterError(
-            f"{what} was not ready within {timeout:.0f} s (cluster.timeout). The cluster has {_free()}; is there room for it?"
+            f"{what} was not ready within {timeout:.0f} s (cluster.timeout). The cluster has {_free()}: is there room?"
         ) from None
     except RayActorError as error:
         if isinstance(getattr(error, "cause", None), UniGRPOError):
@@ -104,15 +105,18 @@ def connect(cluster: ClusterSection, workers: int) -> None:
     Raises:
         ClusterError: the cluster cannot be reached or started.
     """
-    quiet = {"logging_level": "ERROR"}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         if cluster.address or os.environ.get("RAY_ADDRESS") or os.environ.get(JOB_VARIABLE):
-            ray.init(address=cluster.address, **quiet)
+            ray.init(address=cluster.address, logging_level=logging.ERROR)
         else:
             cores = max(workers, os.cpu_count() or 1)
             ray.init(
-                address="local", num_cpus=cores, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                _node_ip_address="127.0.0.1",
             )
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         where = cluster.address or os.environ.get("RAY_ADDRESS") or "127.0.0.1"
@@ -120,7 +124,7 @@ def connect(cluster: ClusterSection, workers: int) -> None:
         raise ClusterError(f"Ray at {where} cannot be used: {reason} Or set cluster.backend=local.") from None
 
 
-def _spawn(worker: type, gpus: float, *args: Any) -> ActorHandle:
+def _spawn(worker: type, gpus: float, *args: Any) -> Any:
     return ray.remote(num_cpus=1, num_gpus=gpus)(worker).remote(*args)
 
 

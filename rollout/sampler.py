@@ -11,9 +11,9 @@ from rollout.text import denoise
 from unigrpo.algo.random import key
 from unigrpo.batch import left_pad
 from unigrpo.config import SamplingSection
+from unigrpo.learner import Weights
 from unigrpo.models.ids import support
 from unigrpo.models.load import Policy
-from unigrpo.learner import Weights
 from unigrpo.types import Prompt, Rollout, Sampling
 
 
@@ -84,7 +84,7 @@ class Sampler:
             on_step,
         )
         drawn = zip(jobs, response_BC.cpu().numpy(), commit_BC.cpu().numpy(), strict=True)
-        return [self._rollout(prompt, index, step, tokens, commit, settings) for (prompt, index), tokens, commit in drawn]
+        return [self._rollout(*job, step, tokens_C, commit_C, settings) for job, tokens_C, commit_C in drawn]
 
     def _rollout(self, prompt: Prompt, index: int, step, tokens_C, commit_C, settings: SamplingSection) -> Rollout:
         length, ended = response_length(tokens_C, self.policy.ids.eos, settings.eos_tail)
@@ -94,7 +94,7 @@ class Sampler:
             prompt=prompt,
             tokens=tokens_C[:length].astype(np.int64),
             commit_step=commit_C[:length].astype(np.int32),
-            output=self.policy.tokenizer.decode(content, skip_special_tokens=True),
+            output=str(self.policy.tokenizer.decode(content, skip_special_tokens=True)),
             sampling=Sampling(
                 temperature=settings.temperature,
                 guidance=settings.guidance,

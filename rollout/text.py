@@ -1,6 +1,7 @@
 """Semi-autoregressive denoising of text: blocks from left to right, the most confident tokens of a block first.
 
-B rows, P prompt positions, C response positions, T = P + C, S positions of a block, n masked positions, V ids of the support.
+B rows, P prompt positions, C response positions, T = P + C, S positions of a block, n masked positions, V ids of the
+support.
 
 Source: LLaDA (arXiv:2502.09992), section 2.4; block decoding and guidance as in MMaDA (arXiv:2505.15809).
 """

@@ -17,11 +17,13 @@ def tiny_model(vocab: int = 10, seed: int = 0, spread: float = 0.2, **fields) ->
     """A random model whose predictions differ clearly from uniform."""
     sizes = {"d_model": 16, "n_layers": 2, "n_heads": 2, "mlp_hidden_size": 32} | fields
     with private_seed(seed):
-        config = LladaConfig(**sizes, vocab_size=vocab, init_std=spread, mask_token_id=vocab - 1, eos_token_id=vocab - 2)
-        return LLaDAModelLM(config).eval()
+        ids = {"mask_token_id": vocab - 1, "eos_token_id": vocab - 2}
+        return LLaDAModelLM(LladaConfig(**sizes, **ids, vocab_size=vocab, init_std=spread)).eval()
 
 
-def scored_group(prompt: list[int], responses: list[list[int]], rewards: list[float], name="q", width=6) -> list[Scored]:
+def scored_group(
+    prompt: list[int], responses: list[list[int]], rewards: list[float], name: str = "q", width: int = 6
+) -> list[Scored]:
     """A group of rollouts as a sampler and a scorer would make them."""
     asked = Prompt(id=name, task="text", text="", tokens=np.array(prompt))
     sampling = Sampling(temperature=1.0, guidance=0.0, gen_length=width, block_length=width)

@@ -79,7 +79,14 @@ def left_pad(sequences: Sequence[np.ndarray], pad: int) -> tuple[Tensor, Tensor]
 
 
 def make_batch(
-    scored: Sequence[Scored], group_size: int, algo: AlgoSection, *, seed: int, mask_id: int, pad_id: int, support: Support
+    scored: Sequence[Scored],
+    group_size: int,
+    algo: AlgoSection,
+    *,
+    seed: int,
+    mask_id: int,
+    pad_id: int,
+    support: Support,
 ) -> Batch:
     """Builds the batch of one step.
 

@@ -83,7 +83,7 @@ def verify(folder: Path) -> dict:
         manifest = json.loads((folder / MANIFEST).read_text())
         for name, digest in manifest.items():
             if _digest(folder / name) != digest:
-                raise CheckpointError(f"{folder / name} is not the file that was saved (its checksum differs). {advice}")
+                raise CheckpointError(f"{folder / name} is not the file that was saved: its checksum differs. {advice}")
         return json.loads((folder / STATE).read_text())
     except FileNotFoundError as error:
         raise CheckpointError(f"{error.filename} is missing from the checkpoint. {advice}") from error

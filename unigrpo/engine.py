@@ -46,8 +46,8 @@ class Engine:
         norm = float(torch.nn.utils.clip_grad_norm_(self.named.values(), limit))
         if not math.isfinite(norm) or not all(math.isfinite(value) for value in metrics.values()):
             raise TrainingError(
-                f"Optimiser step {self.step_count}: gradient norm {norm}, metrics {metrics} are not finite. The weights "
-                "were left as they were; lower optim.lr or go on from an earlier checkpoint."
+                f"Optimiser step {self.step_count}: gradient norm {norm}, metrics {metrics} are not finite. The "
+                "weights were left as they were; lower optim.lr or go on from an earlier checkpoint."
             )
         rate = learning_rate(self.optim, self.step_count, self.total_steps)
         for group in self.adamw.param_groups:

@@ -2,7 +2,7 @@
 
 
 class UniGRPOError(Exception):
-    """Anything that is the run's input or environment at fault, not our code; the command line prints it as one line."""
+    """Input or environment at fault, not our code; the command line prints it as one line."""
 
 
 class ConfigError(UniGRPOError, ValueError):

@@ -120,7 +120,7 @@ class Learner:
         """Makes mu updates on one batch; each shares its masks with the old policy and the reference.
 
         Raises:
-            TrainingError: before the first update the ratio to the policy that sampled is not 1, or a loss is not finite.
+            TrainingError: before the first update the ratio of the policy to itself is not 1, or a loss is not finite.
         """
         algo = self.algo
         reference = self.reference.logprobs(batch) if self.reference and algo.beta else None
@@ -148,7 +148,7 @@ class Learner:
         save_policy(self.policy, folder)
 
     def _first_deviation(self, batch: Batch) -> float:
-        """Largest |ratio - 1| on the first responses before any update; dropout or another source of chance would show."""
+        """Largest |ratio - 1| on the first responses before any update; dropout or other chance would show."""
         rows = slice(0, min(CHECKED_ROWS, self.algo.likelihood.micro_batch))
         views = batch.views(self.algo, 0, rows)
         with_gradient = score_views(self.model, batch, views, rows, self.algo).detach()

@@ -26,7 +26,9 @@ def test_formula_is_algorithm_1_and_even_is_the_example_of_section_5_2():
     assert float(ratios("formula", u, 0, 1)) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("rule", "mean"), [("formula", 0.75), ("even", 0.5), ("random", 0.5), ("cosine", 2 / torch.pi)])
+@pytest.mark.parametrize(
+    ("rule", "mean"), [("formula", 0.75), ("even", 0.5), ("random", 0.5), ("cosine", 2 / torch.pi)]
+)
 def test_marginal_mean_of_each_rule(rule, mean):
     u = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
     found = torch.stack([ratios(rule, u, n, 4) for n in range(4)]).mean()

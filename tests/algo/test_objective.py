@@ -48,7 +48,7 @@ def test_k3_is_not_negative_zero_iff_equal_and_flat_there():
 
 
 def test_expected_gradients_of_the_estimators_are_those_of_the_two_divergences():
-    """E[grad k2] = grad KL(policy || ref), E[grad k3] = grad KL(ref || policy), E[grad k1] = 0, over the policy's samples."""
+    """k2 has the gradient of KL(policy || ref), k3 that of KL(ref || policy), and k1 none."""
     logits = torch.randn(6, dtype=torch.float64, requires_grad=True)
     policy, reference = logits.log_softmax(-1), torch.randn(6, dtype=torch.float64).log_softmax(-1)
 

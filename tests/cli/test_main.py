@@ -48,7 +48,7 @@ def test_help_of_a_verb_explains_its_settings_wherever_it_stands(capsys):
     assert out.startswith("optim\n  AdamW and its schedule.\n  optim.lr=1e-06  (float)\n")
     assert "algo" not in out
     assert main(["quickstart", "--help"]) == 0
-    assert capsys.readouterr().out.startswith("unigrpo quickstart [key=value ...]\n")
+    assert capsys.readouterr().out.startswith("unigrpo quickstart [output=FOLDER] [--overwrite]\n")
 
 
 @pytest.mark.parametrize(

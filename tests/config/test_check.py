@@ -249,16 +249,6 @@ def test_a_setting_that_would_be_ignored_is_an_error(setting, when):
             "samples is 4, but at rollout.temperature=0 they are all equal: set it above 0, or samples=1.",
         ),
         (
-            EvalConfig,
-            "rollout.group_size=4",
-            "rollout.group_size is 4, but it is only used in training: set samples instead.",
-        ),
-        (
-            GenerateConfig,
-            "rollout.prompts_per_step=4",
-            "rollout.prompts_per_step is 4, but it is only used in training: set rollout.batch_size instead.",
-        ),
-        (
             GenerateConfig,
             "model.path=null model.preset=tiny",
             "model.preset makes an untrained model, which has no answers: set model.path to a checkpoint.",
@@ -271,4 +261,3 @@ def test_each_verb_has_its_own_rules(schema, settings, expected):
 
 def test_the_default_of_a_verb_counts_as_not_set():
     check(EvalConfig, "data.split=train")
-    check(EvalConfig, "rollout.group_size=8")

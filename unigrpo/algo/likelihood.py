@@ -3,7 +3,7 @@
 R rows, T tokens, P prompt positions, C response positions (T = P + C), D width, V ids of the support.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,11 +15,13 @@ from unigrpo.types import Support
 class DenoisingModel(Protocol):
     """What the algorithm asks of a model: hidden states for a masked sequence, and logits for chosen rows of them."""
 
-    def hidden_states(self, input_ids: Any, key_mask: Any = None, position_ids: Any = None) -> Tensor:
+    def hidden_states(
+        self, input_ids_BT: Tensor, key_mask_BT: Tensor | None = None, position_ids_BT: Tensor | None = None
+    ) -> Tensor:
         """[R, T] ids to [R, T, D] states."""
         ...
 
-    def head_logits(self, hidden: Tensor, support: Support | None = None) -> Tensor:
+    def head_logits(self, hidden_D: Tensor, support: Support | None = None) -> Tensor:
         """[n, D] states to [n, V] float32 logits over the support."""
         ...
 
@@ -61,7 +63,7 @@ def token_logprobs(
         scored_RC: bool, the tokens to score.
         chunk: rows of logits that exist at one time; the backward pass makes them again.
         temperature_R: divides the logits; None scores at temperature 1.
-        unguided_RT: the input with the prompt hidden; with it, the guided distribution of strength `guidance_R` is scored.
+        unguided_RT: the input with the prompt hidden; with it, the distribution guided by `guidance_R` is scored.
 
     Source: LLaDA (arXiv:2502.09992), equation 14; MMaDA (arXiv:2505.15809), equation 3.
     """

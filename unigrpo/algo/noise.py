@@ -2,8 +2,9 @@
 
 B rollouts, K draws, C response positions (padded), L tokens of one response, mu inner updates.
 
-Source: MMaDA (arXiv:2505.15809), Algorithm 1; coupled-GRPO (arXiv:2506.20639) for complements; TraceRL (arXiv:2509.06949)
-for the trace; JustGRPO (arXiv:2601.15165) for the autoregressive order; SPG (arXiv:2510.09541) for blocks.
+Source: MMaDA (arXiv:2505.15809), Algorithm 1; coupled-GRPO (arXiv:2506.20639) for complements; TraceRL
+(arXiv:2509.06949) for the trace; JustGRPO (arXiv:2601.15165) for the autoregressive order; SPG (arXiv:2510.09541) for
+blocks.
 """
 
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ def _bernoulli_share(ratio_BK: Tensor, noise: NoiseSection) -> Tensor:
 
 
 def _block(keys_B, place_BKC, ratio_BK, draw_K, lengths_B, valid_B1C, noise: NoiseSection) -> tuple[Tensor, Tensor]:
-    """A random block at the given ratio, later blocks hidden, earlier ones shown; scores what is hidden in that block."""
+    """A random block at the given ratio, later blocks hidden, earlier ones shown; scores what that block hides."""
     block_C = torch.arange(place_BKC.shape[-1], device=keys_B.device) // noise.block_length
     blocks_B1 = (lengths_B[:, None] + noise.block_length - 1) // noise.block_length
     chosen_BK = torch.floor(uniform(_stream(keys_B, BLOCK)[:, None], draw_K[None]) * blocks_B1).long()

@@ -50,7 +50,7 @@ def clipped(ratio: Tensor, advantage: Tensor, low: float, high: float) -> Tensor
 
 
 def upper_bound(logprobs_BKC: Tensor, views: Views, order: float) -> Tensor:
-    """SPG's evidence upper bound, [B]: a mean over tokens of log E_t[p^order / t] / order, over the draws that scored them.
+    """SPG's evidence upper bound, [B]: a mean over tokens of log E_t[p^order / t] / order, over draws that scored them.
 
     Source: SPG (arXiv:2510.09541), section 3.
     """

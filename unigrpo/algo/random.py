@@ -16,7 +16,7 @@ MIX_2 = -0x6B2FB644ECCEEE15
 
 
 def key(*parts: int | str) -> int:
-    """A 64-bit signed key from the names of what is drawn, such as (run seed, step, prompt id, rollout index, purpose)."""
+    """A 64-bit signed key from what names a draw, such as (run seed, step, prompt id, rollout index, purpose)."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
@@ -42,5 +42,5 @@ def uniform(keys: Tensor, counters: Tensor) -> Tensor:
 
 
 def gumbel(keys: Tensor, counters: Tensor) -> Tensor:
-    """Standard Gumbel numbers, -log(-log u); never in the model's type, where rare tokens would be drawn far too rarely."""
+    """Standard Gumbel numbers, -log(-log u); in the model's type rare tokens would be drawn far too rarely."""
     return -torch.log(-torch.log(uniform(keys, counters)))

@@ -50,7 +50,7 @@ def _prompts(config: GenerateConfig) -> Iterator[str]:
 
 def _replay(console: Console, rollout: Rollout, policy: Policy) -> None:
     """On a terminal one frame over the other; elsewhere a line for each step."""
-    shown = [_line(step, parts) for step, parts in frames(rollout, lambda token: policy.tokenizer.decode([token]))]
+    shown = [_line(step, parts) for step, parts in frames(rollout, lambda token: str(policy.tokenizer.decode([token])))]
     if not console.is_terminal:
         for line in shown:
             console.print(line, soft_wrap=True)

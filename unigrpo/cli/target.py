@@ -12,8 +12,8 @@ from unigrpo.runs import CONFIG, MARK
 def expand(args: list[str], verb: str) -> list[str]:
     """Replaces a leading folder by settings; those given on the command line come later and win.
 
-    A model folder sets `model.path`. A run's folder, or a checkpoint in it, also brings the prompts, the sampling and the
-    rewards it was trained with, unless a yaml file is given.
+    A model folder sets `model.path`. A run's folder, or a checkpoint in it, also brings the prompts, the sampling and
+    the rewards it was trained with, unless a yaml file is given.
     """
     if not args or "=" in args[0] or args[0].startswith("-") or not Path(args[0]).is_dir():
         return args

@@ -45,10 +45,10 @@ def _started(config: TrainConfig, scorer: Scorer, resume_from: Path | None):
 
 
 def train_from(config: TrainConfig) -> Metrics:
-    """Checks the data and the rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
+    """Checks data and rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
     tokenizer, ids = text_side(config.model, texts(config.data) if config.model.preset else None)
     asked = load_prompts(config.data, tokenizer, ids)
-    prompts = PromptStream(asked, config.seed, config.data.shuffle)
+    prompts = PromptStream(asked, config.seed, config.data.shuffle, draw=config.rollout.prompts_per_step)
     held_out = load_prompts(config.eval.data, tokenizer, ids) if config.eval.data else []
     held_out = held_out[: config.eval.limit]
     scorer = Scorer(config.rewards)

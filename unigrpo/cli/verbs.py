@@ -40,10 +40,18 @@ VERBS = {
     ),
     "sft": Verb("unigrpo.cli.sft", "supervised fine-tuning", f"sft {SETTINGS}", "SFTConfig", "check_sft"),
     "eval": Verb(
-        "unigrpo.cli.evaluate", "accuracy and pass@k of a model", f"eval [RUN or MODEL] {SETTINGS}", "EvalConfig", "check_eval"
+        "unigrpo.cli.evaluate",
+        "accuracy and pass@k of a model",
+        f"eval [RUN|MODEL] {SETTINGS}",
+        "EvalConfig",
+        "check_eval",
     ),
     "generate": Verb(
-        "unigrpo.cli.generate", "answers to prompts", f"generate [RUN or MODEL] {SETTINGS}", "GenerateConfig", "check_generate"
+        "unigrpo.cli.generate",
+        "answers to prompts",
+        f"generate [RUN|MODEL] {SETTINGS}",
+        "GenerateConfig",
+        "check_generate",
     ),
     "quickstart": Verb(
         "unigrpo.cli.quickstart", "a small model, trained on this computer", "quickstart [output=FOLDER] [--overwrite]"

@@ -44,7 +44,7 @@ SAMPLING = {
 }
 RANGES: dict[str, dict[str, Range]] = {
     "TrainConfig": {"steps": COUNT, "seed": NOT_NEGATIVE},
-    "SFTConfig": {"steps": COUNT, "seed": NOT_NEGATIVE, "held_out_every": COUNT},
+    "SFTConfig": {"steps": COUNT, "seed": NOT_NEGATIVE, "held_out_every": COUNT, "stop_below": POSITIVE},
     "EvalConfig": {"seed": NOT_NEGATIVE, "samples": COUNT, "limit": COUNT},
     "GenerateConfig": {"seed": NOT_NEGATIVE, "samples": COUNT},
     "EvalSection": {"every": COUNT, "samples": COUNT, "temperature": NOT_NEGATIVE, "limit": COUNT},

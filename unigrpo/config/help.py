@@ -16,10 +16,11 @@ WIDTH = 100
 
 @cache
 def docs(section: type) -> dict[str, str]:
-    """The string below each field of a section, as one line, by field."""
+    """The string below each field of a section, as one line, by field; fields of the class it extends come first."""
+    inherited = {name: doc for base in section.__bases__ if is_dataclass(base) for name, doc in docs(base).items()}
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
     assert isinstance(tree, ast.ClassDef)
-    return {
+    return inherited | {
         statement.target.id: " ".join(below.value.value.split())
         for statement, below in zip(tree.body, tree.body[1:], strict=False)
         if isinstance(statement, ast.AnnAssign)

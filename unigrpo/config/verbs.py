@@ -112,6 +112,8 @@ class SFTConfig:
     """Rows for a validation loss."""
     held_out_every: int = 100
     """Steps between validation losses."""
+    stop_below: float | None = None
+    """Stop early, once the validation loss is below this."""
     sft: SFTSection = field(default_factory=SFTSection)
     """Loss and batches."""
     optim: OptimSection = field(default_factory=lambda: OptimSection(lr=5e-5, weight_decay=0.01, schedule="cosine"))

@@ -45,14 +45,13 @@ def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) 
     rng = np.random.Generator(np.random.Philox(key=key(seed, epoch, "sft order") & (2**64 - 1)))
     order = rng.permutation(len(lengths))
     window = WINDOW * batch_size
-    rows = [row for at in range(0, len(order), window) for row in sorted(order[at : at + window], key=lengths.__getitem__)]
+    windows = [sorted(order[at : at + window], key=lengths.__getitem__) for at in range(0, len(order), window)]
+    rows = [row for part in windows for row in part]
     batches = [rows[at : at + batch_size] for at in range(0, len(rows) - batch_size + 1, batch_size)]
     return [[int(row) for row in batches[index]] for index in rng.permutation(len(batches))]
 
 
-def collate(
-    examples: Sequence[Example], section: SFTSection, *, noise_key: int, mask_id: int, eos_id: int
-) -> SFTBatch:
+def collate(examples: Sequence[Example], section: SFTSection, *, noise_key: int, mask_id: int, eos_id: int) -> SFTBatch:
     """Joins prompts and responses, pads the responses with trained end-of-sequence ids and draws the masks."""
     pairs = [(ex.prompt_tokens, ex.response_tokens[: section.max_length - len(ex.prompt_tokens)]) for ex in examples]
     answer = section.pad_to or max(len(response) for _, response in pairs)
@@ -60,7 +59,8 @@ def collate(
     answers = [min(a, section.max_length - len(p)) for a, (p, _) in zip(answers, pairs, strict=True)]
     width = max(len(prompt) + length for (prompt, _), length in zip(pairs, answers, strict=True))
     tokens_BT = torch.full((len(pairs), width), eos_id, dtype=torch.long)
-    maskable_BT, visible_BT = torch.zeros_like(tokens_BT, dtype=torch.bool), torch.zeros_like(tokens_BT, dtype=torch.bool)
+    maskable_BT = torch.zeros_like(tokens_BT, dtype=torch.bool)
+    visible_BT = torch.zeros_like(maskable_BT)
     for row, ((prompt, response), length) in enumerate(zip(pairs, answers, strict=True)):
         text = np.concatenate([prompt, response])
         tokens_BT[row, : len(text)] = torch.as_tensor(text)

@@ -1,6 +1,7 @@
 """The loop of supervised fine-tuning: same engine, checkpoints and tracker as UniGRPO."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -71,18 +72,21 @@ def sft(
 
     batches, fixed = stream(examples), stream(held_out) if held_out else None
     metrics: Metrics = {}
+    ended = resume_from is not None and fixed is not None and validation_loss(policy, fixed) < (config.stop_below or 0)
     with progress("SFT", config.steps, engine.step_count) as bar:
-        for step in range(engine.step_count, config.steps):
+        while engine.step_count < config.steps and not ended:
             started = time.perf_counter()
-            batch = batches.batch(step)
+            batch = batches.batch(engine.step_count)
             found = engine.step(lambda batch=batch: _backward(policy, batch, config.sft.micro_batch))
             metrics = {"sft/loss": found["loss"], "optim/grad_norm": found["grad_norm"], "optim/lr": found["lr"]}
-            done = step + 1
-            if fixed and (done % config.held_out_every == 0 or done == config.steps):
+            done = engine.step_count
+            ended = done == config.steps
+            if fixed and (ended or done % config.held_out_every == 0):
                 metrics["sft/held_out_loss"] = validation_loss(policy, fixed)
+                ended |= metrics["sft/held_out_loss"] < (config.stop_below or 0)
             tracker.log(done, metrics | {"time/step": time.perf_counter() - started})
             bar.update(metrics)
-            if done % config.checkpoint.every == 0 or done == config.steps:
-                checkpoint.save(run, done, lambda folder: save_state(policy, engine, folder), {}, config.checkpoint.keep)
-    checkpoint.publish(run / "model", lambda folder: save_policy(policy, folder))
+            if ended or done % config.checkpoint.every == 0:
+                checkpoint.save(run, done, partial(save_state, policy, engine), {}, config.checkpoint.keep)
+    checkpoint.publish(run / "model", partial(save_policy, policy))
     return metrics

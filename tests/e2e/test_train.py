@@ -1,0 +1,129 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.e2e.runs import SFT, metrics, reward_file, run, train_args, weights
+
+LORA = ["model.lora.rank=2"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run in this process."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(train_args(folder, folder / "run", "cluster.backend=local"))
+    return folder / "run"
+
+
+def test_a_run_leaves_all_that_is_promised(whole):
+    names = {path.name for path in whole.iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "rollouts.jsonl", "curve.png", "model", "checkpoint-2"} <= names
+    rows = metrics(whole)
+    assert [row["step"] for row in rows if "reward/mean" in row] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows if "eval/accuracy" in row] == [0, 2, 4]
+    for name in ("policy/kl", "policy/clip_fraction", "reward/digits", "reward/zero_std", "optim/grad_norm"):
+        assert name in rows[1]
+
+
+@pytest.mark.parametrize("extra", [[], LORA, ["algo.dynamic_sampling=2"]], ids=["full", "lora", "refill"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, extra):
+    for name, stops in (("whole", [4]), ("cut", [2, 4])):
+        for steps in stops:
+            args = train_args(tmp_path, tmp_path / name, "cluster.backend=local", f"steps={steps}", *extra)
+            run([*args, *(["--resume"] if steps != stops[0] else [])])
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    by_step = [{(row["step"], "eval/accuracy" in row): row for row in metrics(tmp_path / n)} for n in ("cut", "whole")]
+    assert by_step[0] == by_step[1]
+
+
+def test_the_saved_config_repeats_the_run(whole, tmp_path):
+    run(["train", str(whole / "config.yaml"), f"output={tmp_path / 'again'}"])
+    assert weights(tmp_path / "again") == weights(whole)
+    assert metrics(tmp_path / "again") == metrics(whole)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_the_same_end(whole, tmp_path):
+    args = train_args(tmp_path, tmp_path / "run", "cluster.backend=local")
+    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.DEVNULL)
+    while not (tmp_path / "run/checkpoint-2").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "run/model").exists()
+    run([*args, "--resume"])
+    assert weights(tmp_path / "run") == weights(whole)
+    assert metrics(tmp_path / "run") == metrics(whole)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("extra", [[], LORA], ids=["full", "lora"])
+def test_ray_workers_give_the_metrics_and_the_weights_of_one_process_bit_for_bit(tmp_path, extra):
+    for backend in ("local", "ray"):
+        run(train_args(tmp_path, tmp_path / backend, f"cluster.backend={backend}", *extra))
+    assert metrics(tmp_path / "ray") == metrics(tmp_path / "local")
+    assert weights(tmp_path / "ray") == weights(tmp_path / "local")
+
+
+@pytest.mark.ray
+def test_a_run_under_ray_that_was_killed_goes_on_to_the_same_end(whole, tmp_path):
+    args = train_args(tmp_path, tmp_path / "run")
+    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.DEVNULL)
+    while not (tmp_path / "run/checkpoint-2").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    run([*args, "--resume"])
+    assert weights(tmp_path / "run") == weights(whole)
+    assert metrics(tmp_path / "run") == metrics(whole)
+
+
+@pytest.mark.ray
+def test_an_error_of_the_users_in_a_worker_is_the_same_one_line(tmp_path, capsys):
+    from unigrpo.cli.main import main
+
+    (tmp_path / "mine.py").write_text("def digits(response):\n    return float('nan')\n")
+    args = train_args(tmp_path, tmp_path / "run")
+    (tmp_path / "mine.py").write_text("def digits(response):\n    return float('nan')\n")
+    assert main(args) == 2
+    assert "rewards.digits returned nan for rollout eval/" in capsys.readouterr().err
+
+
+def test_sft_resumes_bit_for_bit_and_its_model_is_where_training_starts(tmp_path):
+    for name, stops in (("whole", [6]), ("cut", [4, 6])):
+        for steps in stops:
+            args = ["sft", *SFT, f"output={tmp_path / name}", f"steps={steps}", "optim.schedule=constant"]
+            run([*args, *(["--resume"] if steps != stops[0] else [])])
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+    settings = [f"model.path={tmp_path / 'cut/model'}", "model.preset=null", "model.vocab_size=512", "steps=1"]
+    run(train_args(tmp_path, tmp_path / "rl", "cluster.backend=local", *settings))
+
+
+def test_eval_and_generate_take_a_run_and_its_settings(whole, tmp_path, capsys):
+    run(["eval", str(whole), f"output={tmp_path / 'eval'}", "samples=2", "rollout.temperature=1.0"])
+    found = capsys.readouterr().out
+    assert "| eval/pass@2 |" in found
+    assert len((tmp_path / "eval/samples.jsonl").read_text().splitlines()) == 8
+    run(["generate", str(whole), "--prompt", "12+34=", "--show-steps"])
+    shown = capsys.readouterr().out.splitlines()
+    assert "░" in shown[0]
+    assert len(shown) == 5
+
+
+@pytest.mark.parametrize("size", ["1", "5"])
+def test_an_evaluation_does_not_depend_on_its_batch_size(whole, tmp_path, size):
+    for name, batch in (("a", "256"), ("b", size)):
+        run(["eval", str(whole), f"output={tmp_path / name}", f"rollout.batch_size={batch}"])
+    assert (tmp_path / "a/samples.jsonl").read_text() == (tmp_path / "b/samples.jsonl").read_text()
+
+
+def test_reward_path_is_kept_in_the_config(whole, tmp_path):
+    assert "mine.py:digits" in (whole / "config.yaml").read_text()
+    assert reward_file(tmp_path).endswith("mine.py:digits")

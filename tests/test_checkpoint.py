@@ -1,0 +1,113 @@
+import json
+
+import pytest
+import torch
+
+from tests.tiny import tiny_model
+from unigrpo import checkpoint
+from unigrpo.config import OptimSection
+from unigrpo.engine import Engine, learning_rate
+from unigrpo.errors import CheckpointError, TrainingError
+
+
+def write(folder):
+    (folder / "model.safetensors").write_bytes(b"weights")
+
+
+def test_a_checkpoint_appears_whole_and_old_ones_go_after_the_new_one_stands(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, write, {"position": step * 10}, keep=2)
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
+    assert checkpoint.latest(tmp_path) == (tmp_path / "checkpoint-3", {"step": 3, "position": 30})
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_crash_while_writing_leaves_the_checkpoint_before_it(tmp_path):
+    checkpoint.save(tmp_path, 1, write, {}, keep=1)
+
+    def fail(folder):
+        write(folder)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.save(tmp_path, 2, fail, {}, keep=1)
+    assert checkpoint.latest(tmp_path) == (tmp_path / "checkpoint-1", {"step": 1})
+
+
+def test_steps_are_ordered_as_numbers(tmp_path):
+    for step in (9, 10):
+        checkpoint.save(tmp_path, step, write, {}, keep=5)
+    found = checkpoint.latest(tmp_path)
+    assert found is not None
+    assert found[1]["step"] == 10
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_named_and_so_is_the_way_out(tmp_path, name):
+    folder = checkpoint.save(tmp_path, 1, write, {}, keep=1)
+    (folder / name).write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=rf"{name} is not the file that was saved.*Delete this folder"):
+        checkpoint.latest(tmp_path)
+    (folder / name).unlink()
+    with pytest.raises(CheckpointError, match=rf"{name} is missing"):
+        checkpoint.latest(tmp_path)
+
+
+def test_an_unreadable_manifest_is_named(tmp_path):
+    folder = checkpoint.save(tmp_path, 1, write, {}, keep=1)
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(CheckpointError, match="checkpoint-1"):
+        checkpoint.latest(tmp_path)
+    assert json.loads((folder / "state.json").read_text()) == {"step": 1}
+
+
+def step(engine, model):
+    def backward():
+        loss = model(torch.tensor([[1, 2, 9]])).logits.logsumexp(-1).mean()
+        loss.backward()
+        return {"loss": float(loss.detach())}
+
+    return engine.step(backward)
+
+
+def test_the_optimiser_goes_on_bit_for_bit_from_its_saved_state():
+    optim = OptimSection(lr=1e-2, schedule="cosine", warmup_steps=2, weight_decay=0.1)
+    whole, cut = tiny_model(), tiny_model()
+    one, first = Engine(whole, optim, 6), Engine(cut, optim, 6)
+    for _ in range(6):
+        step(one, whole)
+    for _ in range(3):
+        step(first, cut)
+    second = Engine(cut, optim, 6)
+    second.load_state(first.state())
+    for _ in range(3):
+        step(second, cut)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), cut.parameters(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
+    model = tiny_model()
+    engine, before = Engine(model, OptimSection(lr=1.0), 1), model.transformer.wte.weight.detach().clone()
+
+    def backward():
+        (model.transformer.wte.weight.sum() * float("nan")).backward()
+        return {"loss": float("nan")}
+
+    with pytest.raises(TrainingError, match="not finite"):
+        engine.step(backward)
+    assert torch.equal(model.transformer.wte.weight, before)
+
+
+def test_state_of_another_model_is_refused():
+    model = tiny_model()
+    engine = Engine(model, OptimSection(), 1)
+    step(engine, model)
+    other = {name.replace("blocks.0", "blocks.7"): tensor for name, tensor in engine.state().items()}
+    with pytest.raises(CheckpointError, match="of another model"):
+        Engine(tiny_model(), OptimSection(), 1).load_state(other)
+
+
+def test_schedules_start_and_end_where_they_say():
+    cosine = OptimSection(lr=1.0, schedule="cosine", warmup_steps=4, min_lr_ratio=0.1)
+    assert [round(learning_rate(cosine, s, 11), 3) for s in (0, 3, 4, 7, 10)] == [0.25, 1.0, 1.0, 0.55, 0.1]
+    assert learning_rate(OptimSection(lr=0.5), 99, 100) == 0.5
