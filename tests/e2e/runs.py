@@ -10,41 +10,18 @@ def digits(response):
     """More digits, more reward: something that a policy from scratch can vary in."""
     return sum(character.isdigit() for character in response) / 4
 '''
-TRAIN = [
-    "model.preset=tiny",
-    "model.vocab_size=268",
-    "data.source=arithmetic",
-    "data.template=plain",
-    "data.size=40",
-    "steps=4",
-    "rollout.prompts_per_step=3",
-    "rollout.group_size=4",
-    "rollout.gen_length=4",
-    "rollout.block_length=2",
-    "optim.lr=1e-3",
-    "checkpoint.every=2",
-    "checkpoint.keep=9",
-    "eval.every=2",
-    "eval.limit=4",
-    "tracking.rollouts_every=2",
-    "cluster.threads=1",
-    "model.device=cpu",
-]
+TRAIN = """
+    model.preset=tiny model.vocab_size=268 model.device=cpu cluster.threads=1 steps=4
+    data.source=arithmetic data.template=plain data.size=40
+    rollout.prompts_per_step=3 rollout.group_size=4 rollout.gen_length=4 rollout.block_length=2 optim.lr=1e-3
+    checkpoint.every=2 checkpoint.keep=9 eval.every=2 eval.limit=4 tracking.rollouts_every=2
+""".split()  # noqa: SIM905
 EVAL = "eval.data={source: arithmetic, template: plain, split: test, size: 4}"
-SFT = [
-    "model.preset=tiny",
-    "model.vocab_size=268",
-    "data.source=arithmetic",
-    "data.template=plain",
-    "data.size=40",
-    "steps=6",
-    "sft.batch_size=8",
-    "sft.micro_batch=3",
-    "checkpoint.every=2",
-    "checkpoint.keep=9",
-    "cluster.threads=1",
-    "model.device=cpu",
-]
+SFT = """
+    model.preset=tiny model.vocab_size=268 model.device=cpu cluster.threads=1 steps=6
+    data.source=arithmetic data.template=plain data.size=40
+    sft.batch_size=8 sft.micro_batch=3 checkpoint.every=2 checkpoint.keep=9
+""".split()  # noqa: SIM905
 
 
 def reward_file(folder: Path) -> str:

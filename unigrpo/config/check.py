@@ -149,7 +149,31 @@ TRAIN_RULES: list[Rule] = [
     _guidance_was_sampled,
     _train_warmup_ends,
 ]
-SFT_RULES: list[Rule] = [_output_is_named, _resume_or_overwrite, _sft_warmup_ends, _runs_in_one_process]
+
+
+def _prompts_leave_room(it: SFTConfig) -> str | None:
+    if it.data.max_prompt_length >= it.sft.max_length:
+        return (
+            f"data.max_prompt_length is {it.data.max_prompt_length}, which leaves no room for a response in "
+            f"sft.max_length={it.sft.max_length}: lower one or raise the other."
+        )
+    return None
+
+
+def _stops_by_a_measured_loss(it: SFTConfig) -> str | None:
+    if it.stop_below is not None and it.held_out is None:
+        return f"stop_below is {it.stop_below}, but there is no validation loss: set held_out."
+    return None
+
+
+SFT_RULES: list[Rule] = [
+    _prompts_leave_room,
+    _stops_by_a_measured_loss,
+    _output_is_named,
+    _resume_or_overwrite,
+    _sft_warmup_ends,
+    _runs_in_one_process,
+]
 EVAL_RULES: list[Rule] = [
     _output_is_named,
     _solved_is_a_reward,
