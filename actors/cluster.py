@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from actors.workers import PolicyWorker, ReferenceWorker, RewardWorker
+from rewards.source import absolute_spec
 from rollout.colocated import needs_reference
 from unigrpo.batch import Batch
 from unigrpo.config import ClusterSection, TrainConfig
@@ -105,7 +107,6 @@ def connect(cluster: ClusterSection, workers: int) -> None:
     Raises:
         ClusterError: the cluster cannot be reached or started.
     """
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         if cluster.address or os.environ.get("RAY_ADDRESS") or os.environ.get(JOB_VARIABLE):
             ray.init(address=cluster.address, logging_level=logging.ERROR)
@@ -128,6 +129,16 @@ def _spawn(worker: type, gpus: float, *args: Any) -> Any:
     return ray.remote(num_cpus=1, num_gpus=gpus)(worker).remote(*args)
 
 
+def _absolute(config: TrainConfig) -> TrainConfig:
+    """The config with paths that do not depend on the folder a worker runs in."""
+    model = (
+        config.model if config.model.path is None else replace(config.model, path=os.path.abspath(config.model.path))
+    )
+    rewards = {name: replace(entry, path=absolute_spec(entry.path)) for name, entry in config.rewards.items()}
+    data = config.data if config.data.path is None else replace(config.data, path=os.path.abspath(config.data.path))
+    return replace(config, model=model, rewards=rewards, data=data)
+
+
 @contextmanager
 def started(
     config: TrainConfig, resume_from: Path | None
@@ -139,13 +150,14 @@ def started(
         found = ray.cluster_resources().get("GPU", 0)
         models = 2 if apart else 1
         gpus = min(1.0, found / models) if config.model.device in ("auto", "cuda") else 0.0
-        start = resume_from.absolute() if resume_from else None
+        config = _absolute(config)
         rewards = _spawn(RewardWorker, 0, config)
         reference = _spawn(ReferenceWorker, gpus, config) if apart else None
-        policy = _spawn(PolicyWorker, gpus, config, reference, start)
-        for name, actor in (("reward", rewards), ("reference", reference), ("policy", policy)):
-            if actor is not None:
-                call(actor.ready.remote(), config.cluster.timeout, f"the {name} worker")
+        policy = _spawn(PolicyWorker, gpus, config, reference, resume_from and resume_from.absolute())
+        workers = {"reward": rewards, "reference": reference, "policy": policy}
+        starting = {name: actor.start.remote() for name, actor in workers.items() if actor is not None}
+        for name, reply in starting.items():
+            call(reply, config.cluster.timeout, f"the {name} worker")
         yield RemoteSampler(policy), RemoteScorer(rewards), RemoteLearner(policy)
     finally:
         ray.shutdown()

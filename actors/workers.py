@@ -1,4 +1,7 @@
-"""What runs inside an actor: the local classes, built there. Plain classes; `actors.cluster` makes actors of them."""
+"""What runs inside an actor: the local classes, built there. Plain classes; `actors.cluster` makes actors of them.
+
+Each loads in `start`, not in its constructor: what a call raises reaches the driver as it is, a failed constructor does not.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,14 +32,15 @@ class PolicyWorker:
     """Hosts the policy: its sampler and its learner, on one set of weights."""
 
     def __init__(self, config: TrainConfig, reference: ActorHandle | None, resume_from: Path | None):
-        set_threads(config.cluster.threads)
-        self.policy = Colocated.build(config, RemoteReference(reference) if reference else None)
-        if resume_from:
-            self.policy.restore(resume_from)
+        self.config, self.resume_from = config, resume_from
+        self.reference = RemoteReference(reference) if reference else None
 
-    def ready(self) -> bool:
-        """Answers once the policy is loaded."""
-        return True
+    def start(self) -> None:
+        """Loads the policy, from a checkpoint when the run goes on."""
+        set_threads(self.config.cluster.threads)
+        self.policy = Colocated.build(self.config, self.reference)
+        if self.resume_from:
+            self.policy.restore(self.resume_from)
 
     def sample(
         self, prompts: Sequence[Prompt], group_size: int, step: int | str, temperature: float | None
@@ -65,12 +69,12 @@ class ReferenceWorker:
     """Hosts the frozen reference."""
 
     def __init__(self, config: TrainConfig):
-        set_threads(config.cluster.threads)
-        self.reference = make_reference(config)
+        self.config = config
 
-    def ready(self) -> bool:
-        """Answers once the reference is loaded."""
-        return True
+    def start(self) -> None:
+        """Loads the reference."""
+        set_threads(self.config.cluster.threads)
+        self.reference = make_reference(self.config)
 
     def logprobs(self, batch: Batch) -> list[Tensor]:
         """See `unigrpo.learner.Reference.logprobs`."""
@@ -81,11 +85,11 @@ class RewardWorker:
     """Hosts the scorer; it needs no model of ours and no GPU."""
 
     def __init__(self, config: TrainConfig):
-        self.scorer = Scorer(config.rewards)
+        self.config = config
 
-    def ready(self) -> bool:
-        """Answers once the rewards are loaded."""
-        return True
+    def start(self) -> None:
+        """Loads the rewards."""
+        self.scorer = Scorer(self.config.rewards)
 
     def score(self, rollouts: list[Rollout]) -> list[Scored]:
         """See `rewards.scorer.Scorer.score`."""

@@ -29,6 +29,12 @@ def user_function(name: str, spec: str) -> Callable[..., Any]:
     raise RewardError(f"rewards.{name}.path: {where} has no function `{attribute}`. {hint}")
 
 
+def absolute_spec(spec: str | None) -> str | None:
+    """Return a spec whose file, if it names one, does not depend on the current folder."""
+    where, _, attribute = (spec or "").rpartition(":")
+    return f"{Path(where).absolute()}:{attribute}" if where.endswith(".py") else spec
+
+
 def location(function: Callable[..., Any]) -> str:
     """Return `file:line` of a function, for messages."""
     code = getattr(inspect.unwrap(function), "__code__", None)

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -52,6 +53,18 @@ def test_loss_and_gradient_do_not_depend_on_micro_batches(size, aggregation):
 
     (whole, a), (part, b) = run(6), run(size)
     torch.testing.assert_close(part, whole, atol=1e-6 * float(whole.abs().max()), rtol=1e-6)
+    assert a["loss"] == pytest.approx(b["loss"], abs=1e-6)
+
+
+def test_loss_and_gradient_do_not_depend_on_the_order_of_the_responses():
+    algo = AlgoSection(beta=0.0, noise=NoiseSection(draws=2, prompt_mask=0.2))
+    batch = tiny_batch(algo)
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    shuffled = replace(
+        batch, **{name: value[order] for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    )
+    (found, a), (expected, b) = first_gradient(algo, shuffled), first_gradient(algo, batch)
+    torch.testing.assert_close(found, expected, atol=1e-6 * float(expected.abs().max()), rtol=1e-6)
     assert a["loss"] == pytest.approx(b["loss"], abs=1e-6)
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.e2e.runs import SFT, metrics, reward_file, run, train_args, weights
+from tests.e2e.runs import SFT, metrics, run, train_args, weights
 
 LORA = ["model.lora.rank=2"]
 
@@ -46,9 +46,11 @@ def test_the_saved_config_repeats_the_run(whole, tmp_path):
     assert metrics(tmp_path / "again") == metrics(whole)
 
 
-@pytest.mark.slow
-def test_a_run_that_was_killed_goes_on_to_the_same_end(whole, tmp_path):
-    args = train_args(tmp_path, tmp_path / "run", "cluster.backend=local")
+@pytest.mark.parametrize(
+    "backend", [pytest.param("local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
+)
+def test_a_run_that_was_killed_goes_on_to_the_same_end(whole, tmp_path, backend):
+    args = train_args(tmp_path, tmp_path / "run", f"cluster.backend={backend}")
     process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.DEVNULL)
     while not (tmp_path / "run/checkpoint-2").exists():
         assert process.poll() is None
@@ -71,24 +73,9 @@ def test_ray_workers_give_the_metrics_and_the_weights_of_one_process_bit_for_bit
 
 
 @pytest.mark.ray
-def test_a_run_under_ray_that_was_killed_goes_on_to_the_same_end(whole, tmp_path):
-    args = train_args(tmp_path, tmp_path / "run")
-    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.DEVNULL)
-    while not (tmp_path / "run/checkpoint-2").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    run([*args, "--resume"])
-    assert weights(tmp_path / "run") == weights(whole)
-    assert metrics(tmp_path / "run") == metrics(whole)
-
-
-@pytest.mark.ray
 def test_an_error_of_the_users_in_a_worker_is_the_same_one_line(tmp_path, capsys):
     from unigrpo.cli.main import main
 
-    (tmp_path / "mine.py").write_text("def digits(response):\n    return float('nan')\n")
     args = train_args(tmp_path, tmp_path / "run")
     (tmp_path / "mine.py").write_text("def digits(response):\n    return float('nan')\n")
     assert main(args) == 2
@@ -122,8 +109,3 @@ def test_an_evaluation_does_not_depend_on_its_batch_size(whole, tmp_path, size):
     for name, batch in (("a", "256"), ("b", size)):
         run(["eval", str(whole), f"output={tmp_path / name}", f"rollout.batch_size={batch}"])
     assert (tmp_path / "a/samples.jsonl").read_text() == (tmp_path / "b/samples.jsonl").read_text()
-
-
-def test_reward_path_is_kept_in_the_config(whole, tmp_path):
-    assert "mine.py:digits" in (whole / "config.yaml").read_text()
-    assert reward_file(tmp_path).endswith("mine.py:digits")
