@@ -2,11 +2,13 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from ray.actor import ActorHandle
@@ -22,6 +24,8 @@ from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the processes of a job."""
+KNOCK_SECONDS = 10
+"""How long a cluster may take to answer at all."""
 
 
 def call(reference: Any, timeout: float | None = None, what: str = "a worker") -> Any:
@@ -107,8 +111,10 @@ def connect(cluster: ClusterSection, workers: int) -> None:
     Raises:
         ClusterError: the cluster cannot be reached or started.
     """
+    address = cluster.address or os.environ.get("RAY_ADDRESS")
     try:
-        if cluster.address or os.environ.get("RAY_ADDRESS") or os.environ.get(JOB_VARIABLE):
+        if address or os.environ.get(JOB_VARIABLE):
+            _knock(address or "")
             ray.init(address=cluster.address, logging_level=logging.ERROR)
         else:
             cores = max(workers, os.cpu_count() or 1)
@@ -119,10 +125,19 @@ def connect(cluster: ClusterSection, workers: int) -> None:
                 logging_level=logging.ERROR,
                 _node_ip_address="127.0.0.1",
             )
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        where = cluster.address or os.environ.get("RAY_ADDRESS") or "127.0.0.1"
-        reason = " ".join(str(error).split())
-        raise ClusterError(f"Ray at {where} cannot be used: {reason} Or set cluster.backend=local.") from None
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ClusterError(
+            f"Ray at {address or '127.0.0.1'} cannot be used: {reason}. Start it, correct cluster.address, or set "
+            "cluster.backend=local."
+        ) from None
+
+
+def _knock(address: str) -> None:
+    """Raises an `OSError` unless something answers at `host:port`; Ray itself would try again for many minutes."""
+    place = urlsplit(address if "//" in address else f"//{address}")
+    if place.hostname and place.port:
+        socket.create_connection((place.hostname, place.port), KNOCK_SECONDS).close()
 
 
 def _spawn(worker: type, gpus: float, *args: Any) -> Any:

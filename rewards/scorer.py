@@ -11,7 +11,7 @@ from rewards.registry import RewardFunction, check, resolve
 from rewards.source import raised_at
 from unigrpo.config import RewardEntry
 from unigrpo.errors import ConfigError, RewardError, UniGRPOError
-from unigrpo.types import Prompt, Rollout, Scored
+from unigrpo.types import Prompt, Rollout, Sampling, Scored
 
 
 class Scorer:
@@ -29,8 +29,13 @@ class Scorer:
         self.rewards = {name: resolve(name, entry) for name, entry in entries.items()}
 
     def check(self, prompts: Sequence[Prompt]) -> None:
-        """Raise `RewardError` unless every reward finds its arguments in every prompt."""
+        """Raise `RewardError` unless every reward finds its arguments in every prompt, and works on a trial rollout.
+
+        The trial is the first prompt with its own answer as the response; there a reward may well return None.
+        """
         check(self.rewards.values(), prompts)
+        for function in self.rewards.values():
+            _value(function, _trial(prompts[0]))
 
     def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
         """Return the rollouts in the same order, each with its reward and its unweighted parts.
@@ -49,6 +54,20 @@ class Scorer:
                 "add a reward that applies."
             )
         return Scored(rollout=rollout, reward=sum(self.weights[name] * parts[name] for name in parts), parts=parts)
+
+
+def _trial(prompt: Prompt) -> Rollout:
+    """A rollout that no policy drew; the prompt's tokens stand for those of the response."""
+    length = len(prompt.tokens)
+    return Rollout(
+        id=f"trial/{prompt.id}/0",
+        prompt=prompt,
+        tokens=prompt.tokens,
+        commit_step=np.arange(length, dtype=np.int32),
+        output=prompt.answer or "",
+        sampling=Sampling(temperature=1.0, guidance=0.0, gen_length=length, block_length=length),
+        truncated=False,
+    )
 
 
 def _value(reward: RewardFunction, rollout: Rollout) -> float | None:

@@ -71,7 +71,7 @@ def _load_file(name: str, path: Path) -> ModuleType:
     sys.modules[key] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[key]
         raise _import_failed(name, path, error) from error
     return module
@@ -87,11 +87,11 @@ def _load_module(name: str, module: str) -> ModuleType:
             f"rewards.{name}.path: there is no module {module}. Install its package, or give a file: "
             "`path/to/file.py:function`."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _import_failed(name, module, error) from error
 
 
-def _import_failed(name: str, where: Path | str, error: Exception) -> RewardError:
+def _import_failed(name: str, where: Path | str, error: BaseException) -> RewardError:
     if isinstance(error, SyntaxError):
         at = f"{error.filename}:{error.lineno}"
     else:

@@ -87,8 +87,8 @@ def verify(folder: Path) -> dict:
         return json.loads((folder / STATE).read_text())
     except FileNotFoundError as error:
         raise CheckpointError(f"{error.filename} is missing from the checkpoint. {advice}") from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{folder}: {error}. {advice}") from error
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"{folder / MANIFEST} cannot be read: {error}. {advice}") from error
 
 
 def latest(run: Path) -> tuple[Path, dict] | None:

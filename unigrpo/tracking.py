@@ -5,6 +5,7 @@ import math
 import os
 import uuid
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,6 +116,21 @@ def _printable(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def check_trackers(section: TrackingSection) -> None:
+    """Raises `MissingExtraError` when a service is asked for that is not installed. Call it before a run is opened."""
+    for name in section.to:
+        _package(name)
+
+
+def _package(name: str) -> Any:
+    module, install = _PACKAGES[name]
+    try:
+        return import_module(module)
+    except ImportError:
+        message = f"tracking.to holds {name!r}, which is not installed: pip install {install}."
+        raise MissingExtraError(message) from None
+
+
 class _Service(Protocol):
     def log(self, step: int, metrics: Metrics) -> None: ...
 
@@ -130,10 +146,7 @@ class _Wandb:
         online = bool(os.environ.get("WANDB_API_KEY"))
         if not online:
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        try:
-            import wandb
-        except ImportError:
-            raise MissingExtraError("tracking.to holds 'wandb', which is not installed: pip install wandb.") from None
+        wandb = _package("wandb")
         mode = os.environ.get("WANDB_MODE", "online") if online else "offline"
         settings = wandb.Settings(silent=not online)
         identity = _kept_id(folder / "wandb_id.txt")
@@ -174,12 +187,7 @@ class _TensorBoard:
         self._open(None)
 
     def _open(self, purge_step: int | None) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            message = "tracking.to holds 'tensorboard', which is not installed: pip install 'unigrpo[tensorboard]'."
-            raise MissingExtraError(message) from None
-        self.writer = SummaryWriter(str(self.folder), purge_step=purge_step)
+        self.writer = _package("tensorboard").SummaryWriter(str(self.folder), purge_step=purge_step)
 
     def log(self, step: int, metrics: Metrics) -> None:
         for name, value in metrics.items():
@@ -195,3 +203,5 @@ class _TensorBoard:
 
 
 _SERVICES = {"wandb": _Wandb, "tensorboard": _TensorBoard}
+_PACKAGES = {"wandb": ("wandb", "wandb"), "tensorboard": ("torch.utils.tensorboard", "'unigrpo[tensorboard]'")}
+"""The module of a service, and what to install for it."""

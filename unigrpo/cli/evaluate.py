@@ -17,7 +17,7 @@ from unigrpo.data.load import load_prompts
 from unigrpo.evaluate import evaluation_metrics
 from unigrpo.models.load import load_policy
 from unigrpo.progress import progress
-from unigrpo.runs import open_run
+from unigrpo.runs import check_run, open_run
 from unigrpo.types import Metrics, Scored
 
 
@@ -33,12 +33,12 @@ def run(args: list[str]) -> int:
 def evaluate_from(config: EvalConfig) -> Metrics:
     """Answers and scores all prompts, and writes samples.jsonl, metrics.json and table.md."""
     set_threads(config.cluster.threads)
+    check_run(config.output, config, overwrite=config.overwrite)
     rewards = config.rewards or {"math": RewardEntry()}
     scorer = Scorer(rewards)
     policy = load_policy(config.model, seed=config.seed)
     prompts = load_prompts(config.data, policy.tokenizer, policy.ids)[: config.limit]
     scorer.check(prompts)
-    folder = open_run(config.output, config, overwrite=config.overwrite)
     sampler = Sampler(policy, config.rollout, config.seed)
     scored: list[Scored] = []
     group = max(1, config.rollout.batch_size // config.samples)
@@ -50,6 +50,7 @@ def evaluate_from(config: EvalConfig) -> Metrics:
             metrics = evaluation_metrics(scored, config.samples, solved)
             bar.update(metrics, advance=len(part))
     metrics["eval/stderr"] = (metrics["eval/accuracy"] * (1 - metrics["eval/accuracy"]) / len(scored)) ** 0.5
+    folder = open_run(config.output, config, overwrite=config.overwrite)
     _write(folder, config, metrics, scored, len(prompts))
     return metrics
 

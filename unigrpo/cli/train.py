@@ -1,6 +1,6 @@
 """`unigrpo train`."""
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rewards.scorer import Scorer
@@ -14,8 +14,8 @@ from unigrpo.data.stream import PromptStream
 from unigrpo.models.ids import support
 from unigrpo.models.load import text_side
 from unigrpo.progress import SHOWN, describe
-from unigrpo.runs import open_run
-from unigrpo.tracking import Tracker
+from unigrpo.runs import check_run, open_run
+from unigrpo.tracking import Tracker, check_trackers
 from unigrpo.train import RunState, Workers, train
 from unigrpo.types import Metrics
 
@@ -46,6 +46,8 @@ def _started(config: TrainConfig, scorer: Scorer, resume_from: Path | None):
 
 def train_from(config: TrainConfig) -> Metrics:
     """Checks data and rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
+    check_run(config.output, config, config.resume, config.overwrite)
+    check_trackers(config.tracking)
     tokenizer, ids = text_side(config.model, texts(config.data) if config.model.preset else None)
     asked = load_prompts(config.data, tokenizer, ids)
     prompts = PromptStream(asked, config.seed, config.data.shuffle, draw=config.rollout.prompts_per_step)
@@ -56,21 +58,18 @@ def train_from(config: TrainConfig) -> Metrics:
     found = checkpoint.latest(Path(config.output)) if config.resume else None
     state = RunState(**found[1]) if found else RunState()
 
-    run_folder = open_run(config.output, config, config.resume, config.overwrite)
-    tracker = Tracker(run_folder, config.tracking, run_folder.name, flatten(config))
-    try:
-        tracker.rewind(state.step or -1)
-        with _started(config, scorer, found[0] if found else None) as (sampler, scores, learner):
-            workers = Workers(
-                sampler=sampler,
-                scorer=scores,
-                learner=learner,
-                support=support(ids, "text"),
-                mask_id=ids.mask,
-                pad_id=ids.pad,
-            )
+    with _started(config, scorer, found[0] if found else None) as (sampler, scores, learner):
+        workers = Workers(
+            sampler=sampler,
+            scorer=scores,
+            learner=learner,
+            support=support(ids, "text"),
+            mask_id=ids.mask,
+            pad_id=ids.pad,
+        )
+        run_folder = open_run(config.output, config, config.resume, config.overwrite)
+        with closing(Tracker(run_folder, config.tracking, run_folder.name, flatten(config))) as tracker:
+            tracker.rewind(state.step or -1)
             metrics = train(config, workers, prompts, held_out, tracker, run_folder, state)
-    finally:
-        tracker.close()
     report.curve({run_folder.name: run_folder}, run_folder / "curve.png")
     return metrics

@@ -1,6 +1,7 @@
 """Reading files of rows, with nothing coerced: JSON with the standard library, numbers with their literal text."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -59,6 +60,8 @@ def read_file(path: str, split: str) -> Iterator[Record]:
         return _numbered(file, "row", _saved_folder(file, split))
     if not file.exists():
         raise DataError(f"{path} does not exist. {_suggestion(file)}")
+    if not os.access(file, os.R_OK):
+        raise DataError(f"{path} cannot be read: permission denied. Allow it, or give another file.")
     if file.suffix == ".jsonl":
         return _json_lines(file)
     if file.suffix == ".json":
