@@ -146,12 +146,10 @@ def _spawn(worker: type, gpus: float, *args: Any) -> Any:
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     """The config with paths that do not depend on the folder a worker runs in."""
-    model = (
-        config.model if config.model.path is None else replace(config.model, path=os.path.abspath(config.model.path))
-    )
+    model = replace(config.model, path=config.model.path and os.path.abspath(config.model.path))
+    data = replace(config.data, path=config.data.path and os.path.abspath(config.data.path))
     rewards = {name: replace(entry, path=absolute_spec(entry.path)) for name, entry in config.rewards.items()}
-    data = config.data if config.data.path is None else replace(config.data, path=os.path.abspath(config.data.path))
-    return replace(config, model=model, rewards=rewards, data=data)
+    return replace(config, model=model, data=data, rewards=rewards)
 
 
 @contextmanager

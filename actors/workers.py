@@ -1,6 +1,7 @@
 """What runs inside an actor: the local classes, built there. Plain classes; `actors.cluster` makes actors of them.
 
-Each loads in `start`, not in its constructor: what a call raises reaches the driver as it is, a failed constructor does not.
+Each loads in `start`, not in its constructor: what a call raises reaches the driver as it is, unlike the failure of a
+constructor.
 """
 
 from collections.abc import Sequence

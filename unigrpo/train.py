@@ -130,7 +130,7 @@ def train(
     prompts.position = state.position
     if state.step == 0:
         last = _evaluate(config, workers, held_out, tracker, state)
-    with progress("UniGRPO", config.steps, state.step) as bar:
+    with progress(run.name, config.steps, state.step) as bar:
         for step in range(state.step, config.steps):
             metrics = {}
             scored = collect(config, workers, prompts, step, metrics)
