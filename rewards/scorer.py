@@ -60,7 +60,7 @@ def _trial(prompt: Prompt) -> Rollout:
     """A rollout that no policy drew; the prompt's tokens stand for those of the response."""
     length = len(prompt.tokens)
     return Rollout(
-        id=f"trial/{prompt.id}/0",
+        id=f"gold-answer/{prompt.id}/0",
         prompt=prompt,
         tokens=prompt.tokens,
         commit_step=np.arange(length, dtype=np.int32),

@@ -93,12 +93,13 @@ def _load_module(name: str, module: str) -> ModuleType:
 
 def _import_failed(name: str, where: Path | str, error: BaseException) -> RewardError:
     if isinstance(error, SyntaxError):
-        at = f"{error.filename}:{error.lineno}"
+        at, reason = f"{error.filename}:{error.lineno}", error.msg
     else:
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
+        reason = str(error)
         at = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else str(where)
     if isinstance(error, RewardError):
         return RewardError(f"rewards.{name}.path: importing {where} failed: {error}")
-    return RewardError(f"rewards.{name}.path: importing {where} raised {type(error).__name__}: {error} ({at}).")
+    return RewardError(f"rewards.{name}.path: importing {where} raised {type(error).__name__}: {reason} ({at}).")

@@ -154,3 +154,23 @@ def test_prompt_pads_and_what_follows_the_response_have_no_influence_on_the_mask
     after = torch.arange(6)[None] >= batch.lengths_B[:, None]
     assert (batch.tokens_BT[:, -6:][after] == 9).all()
     assert not views.scored_BKC[:, 0][after].any()
+
+
+def test_the_distribution_that_was_sampled_is_scored_when_asked():
+    """Guided and tempered, against the likelihood computed from the same pieces by hand."""
+    algo = AlgoSection(beta=0.0, mu=1, likelihood=LikelihoodSection(temperature="sampled", guided=True))
+    batch = replace(tiny_batch(algo), temperature_B=torch.full((6,), 0.7), guidance_B=torch.full((6,), 1.5))
+    model, views = tiny_model(), batch.views(algo, 0)
+    found = score_views(model, batch, views, slice(0, 6), algo)[:, 0]
+    masked = batch.tokens_BT.clone()
+    masked[:, -6:][views.masked_BKC[:, 0]] = 9
+    blind = masked.clone()
+    blind[:, :-6] = 9
+    positions = (batch.key_mask_BT.cumsum(-1) - 1).clamp(min=0)
+    sighted, unguided = (model(ids, batch.key_mask_BT, positions).logits[:, -6:, :9] for ids in (masked, blind))
+    expected = ((2.5 * sighted - 1.5 * unguided) / 0.7).log_softmax(-1)
+    expected = expected.gather(-1, batch.tokens_BT[:, -6:, None].clamp(max=8))[..., 0]
+    scored = views.scored_BKC[:, 0]
+    torch.testing.assert_close(found[scored], expected[scored], atol=1e-5, rtol=1e-5)
+    metrics = learner(algo).learn(batch)
+    assert metrics["policy/ratio"] == 1.0

@@ -81,13 +81,15 @@ def verify(folder: Path) -> dict:
     advice = "Delete this folder to go on from the checkpoint before it, or start again with overwrite=true."
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
+        if not isinstance(manifest, dict):
+            raise ValueError("it holds no JSON object")
         for name, digest in manifest.items():
             if _digest(folder / name) != digest:
                 raise CheckpointError(f"{folder / name} is not the file that was saved: its checksum differs. {advice}")
         return json.loads((folder / STATE).read_text())
     except FileNotFoundError as error:
         raise CheckpointError(f"{error.filename} is missing from the checkpoint. {advice}") from error
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{folder / MANIFEST} cannot be read: {error}. {advice}") from error
 
 

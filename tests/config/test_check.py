@@ -241,6 +241,19 @@ def test_a_setting_that_would_be_ignored_is_an_error(setting, when):
             "cluster.backend=ray",
             "cluster.backend is ray, but only `unigrpo train` uses Ray: set cluster.backend=local or drop it.",
         ),
+        (SFTConfig, "stop_below=1", "stop_below is 1.0, but there is no validation loss: set held_out."),
+        (
+            SFTConfig,
+            "sft.max_length=512",
+            "data.max_prompt_length is 512, which leaves no room for a response in sft.max_length=512: lower one or "
+            "raise the other.",
+        ),
+        (
+            SFTConfig,
+            "model.dtype=bfloat16",
+            "model.dtype is bfloat16, in which an update of optim.lr=5e-05 to a weight is rounded away: train adapters "
+            "with model.lora.rank=16, or use float32.",
+        ),
         (SFTConfig, "held_out.source=file", "held_out.path is not set: held_out.source=file reads a file, so name it."),
         (EvalConfig, "solved=format", "solved is 'format', which is not among the rewards: math."),
         (

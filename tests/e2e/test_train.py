@@ -93,6 +93,15 @@ def test_sft_resumes_bit_for_bit_and_its_model_is_where_training_starts(tmp_path
     run(train_args(tmp_path, tmp_path / "rl", "cluster.backend=local", *settings))
 
 
+def test_sft_stops_early_at_a_validation_loss_and_stays_stopped(tmp_path):
+    held_out = "held_out={source: arithmetic, template: plain, split: test, size: 16}"
+    args = ["sft", *SFT, held_out, "held_out_every=2", "stop_below=1e9", f"output={tmp_path / 'run'}"]
+    for extra in ([], ["--resume"]):
+        run([*args, *extra])
+        assert [row["step"] for row in metrics(tmp_path / "run")] == [1, 2]
+        assert (tmp_path / "run/model/model.safetensors").exists()
+
+
 def test_eval_and_generate_take_a_run_and_its_settings(whole, tmp_path, capsys):
     run(["eval", str(whole), f"output={tmp_path / 'eval'}", "samples=2", "rollout.temperature=1.0"])
     found = capsys.readouterr().out

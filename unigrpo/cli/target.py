@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unigrpo.config import SamplingSection, SFTConfig, TrainConfig
 from unigrpo.config.load import load_config
+from unigrpo.errors import ConfigError
 from unigrpo.runs import CONFIG, MARK
 
 
@@ -14,9 +15,14 @@ def expand(args: list[str], verb: str) -> list[str]:
 
     A model folder sets `model.path`. A run's folder, or a checkpoint in it, also brings the prompts, the sampling and
     the rewards it was trained with, unless a yaml file is given.
+
+    Raises:
+        ConfigError: the first argument is meant as a folder, and there is none.
     """
-    if not args or "=" in args[0] or args[0].startswith("-") or not Path(args[0]).is_dir():
+    if not args or "=" in args[0] or args[0].startswith("-") or args[0].endswith((".yaml", ".yml")):
         return args
+    if not Path(args[0]).is_dir():
+        raise ConfigError(f"{args[0]} is no folder of a run or a model: name one, or set model.path=FOLDER.")
     folder, rest = Path(args[0]), args[1:]
     run = next((place for place in (folder, folder.parent) if _command(place)), None)
     model = folder / "model" if run == folder else folder

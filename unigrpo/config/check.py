@@ -138,7 +138,17 @@ def _generates_from_a_checkpoint(it: GenerateConfig) -> str | None:
     return None
 
 
+def _updates_are_not_rounded_away(it: TrainConfig | SFTConfig) -> str | None:
+    if it.model.dtype == "bfloat16" and it.model.lora.rank == 0:
+        return (
+            f"model.dtype is bfloat16, in which an update of optim.lr={it.optim.lr:g} to a weight is rounded away: train "
+            "adapters with model.lora.rank=16, or use float32."
+        )
+    return None
+
+
 TRAIN_RULES: list[Rule] = [
+    _updates_are_not_rounded_away,
     _output_is_named,
     _resume_or_overwrite,
     _groups_compare,
@@ -167,6 +177,7 @@ def _stops_by_a_measured_loss(it: SFTConfig) -> str | None:
 
 
 SFT_RULES: list[Rule] = [
+    _updates_are_not_rounded_away,
     _prompts_leave_room,
     _stops_by_a_measured_loss,
     _output_is_named,
