@@ -10,7 +10,7 @@ from unigrpo.models.lora import load_lora, lora_state, save_lora
 RANK4 = LoraSection(rank=4, alpha=8.0)
 
 
-def shake(model, scale=0.3):
+def shake(model, scale=0.05):
     """Give the adapters an effect."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -55,8 +55,7 @@ def test_a_saved_adapted_policy_is_a_plain_model_with_the_same_logits(adapted, t
     save_policy(adapted, tmp_path)
     plain = load_policy(ModelSection(path=str(tmp_path), device="cpu"))
     assert not any("lora" in name for name in load_file(tmp_path / "model.safetensors"))
-    expected = adapted.model(tokens).logits
-    torch.testing.assert_close(plain.model(tokens).logits, expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
+    torch.testing.assert_close(plain.model(tokens).logits, adapted.model(tokens).logits, atol=1e-5, rtol=0)
 
 
 def test_saved_adapters_continue_where_they_were(make_policy, adapted, tmp_path, tokens):
