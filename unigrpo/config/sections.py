@@ -51,7 +51,7 @@ class DataSection:
     name."""
     split: Literal["train", "test"] = "train"
     """Generated sources: `train`, or the held-out rows, which are disjoint from it."""
-    size: int = 10000
+    size: int = 800
     """Generated sources: how many rows."""
     digits: int = 2
     """`arithmetic`: digits of each operand."""
