@@ -49,6 +49,7 @@ class Colocated:
     def restore(self, folder: Path) -> None:
         """Goes on from a checkpoint."""
         restore_state(self.learner.policy, self.learner.engine, folder)
+        self.sampler.load(self.learner.weights())
 
     @classmethod
     def build(cls, config: TrainConfig, reference: ReferencePolicy | None = None) -> "Colocated":

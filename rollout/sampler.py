@@ -1,11 +1,10 @@
 """The sampler: prompts in, groups of rollouts out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from rollout.text import denoise
 from unigrpo.algo.random import key
@@ -49,14 +48,12 @@ class Sampler:
         group_size: int,
         step: int | str,
         temperature: float | None = None,
-        on_step: Callable[[int, Tensor], None] | None = None,
     ) -> list[Rollout]:
         """Draws `group_size` rollouts of each prompt; those of one prompt stand next to each other.
 
         Args:
             step: the training step, or a name such as "eval"; part of every rollout's id and of its randomness.
             temperature: instead of the one in the settings.
-            on_step: see `rollout.text.denoise`.
         """
         settings = self.settings if temperature is None else replace(self.settings, temperature=temperature)
         jobs = [(prompt, index) for prompt in prompts for index in range(group_size)]
@@ -64,10 +61,10 @@ class Sampler:
         rollouts: dict[int, Rollout] = {}
         for at in range(0, len(order), settings.batch_size):
             part = order[at : at + settings.batch_size]
-            rollouts |= zip(part, self._batch([jobs[job] for job in part], step, settings, on_step), strict=True)
+            rollouts |= zip(part, self._batch([jobs[job] for job in part], step, settings), strict=True)
         return [rollouts[job] for job in range(len(jobs))]
 
-    def _batch(self, jobs: list[tuple[Prompt, int]], step, settings: SamplingSection, on_step) -> list[Rollout]:
+    def _batch(self, jobs: list[tuple[Prompt, int]], step, settings: SamplingSection) -> list[Rollout]:
         ids, model = self.policy.ids, self.policy.model
         device = next(model.parameters()).device
         prompt_BP, mask_BP = left_pad([prompt.tokens for prompt, _ in jobs], ids.pad)
@@ -81,7 +78,6 @@ class Sampler:
             ids.mask,
             support(ids, jobs[0][0].task),
             ids.eos,
-            on_step,
         )
         drawn = zip(jobs, response_BC.cpu().numpy(), commit_BC.cpu().numpy(), strict=True)
         return [self._rollout(*job, step, tokens_C, commit_C, settings) for job, tokens_C, commit_C in drawn]

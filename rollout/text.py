@@ -6,14 +6,13 @@ support.
 Source: LLaDA (arXiv:2502.09992), section 2.4; block decoding and guidance as in MMaDA (arXiv:2505.15809).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rollout.schedule import above_threshold, commit_counts, most_confident
-from unigrpo.algo.likelihood import DenoisingModel, pad_free_positions
+from unigrpo.algo.likelihood import DenoisingModel, guided_logits, pad_free_positions
 from unigrpo.algo.random import bits, gumbel, uniform
 from unigrpo.config import SamplingSection
 from unigrpo.types import Support
@@ -30,16 +29,17 @@ class _State:
     commit_BC: Tensor
     key_mask_BT: Tensor
     keys_B: Tensor
+    step_B: Tensor
+    """Steps that each row has had: its own count, so that its neighbours cannot change it."""
     rows: Tensor
 
     def keep(self, alive_B: Tensor) -> "_State":
-        return _State(
-            self.tokens_BT[alive_B],
-            self.commit_BC[alive_B],
-            self.key_mask_BT[alive_B],
-            self.keys_B[alive_B],
-            self.rows[alive_B],
-        )
+        return _State(**{name: value[alive_B] for name, value in vars(self).items()})
+
+    def place(self, block: slice) -> slice:
+        """Where a block of the response lies in `tokens_BT`."""
+        prompt_width = self.tokens_BT.shape[1] - self.commit_BC.shape[1]
+        return slice(prompt_width + block.start, prompt_width + block.stop)
 
 
 def _confidence(logits_nV: Tensor, chosen_n: Tensor, kind: str, keys_n: Tensor, counters_n: Tensor) -> Tensor:
@@ -65,30 +65,27 @@ def _draw(logits_nV: Tensor, settings: SamplingSection, keys_n: Tensor, counters
     return chosen_n, _confidence(logits_nV, chosen_n, settings.confidence, keys_n, counters_n)
 
 
-def _propose(model, state: _State, block: slice, step: int, settings: SamplingSection, mask_id: int, support: Support):
+def _propose(model, state: _State, block: slice, settings: SamplingSection, mask_id: int, support: Support):
     """Candidate tokens [B, S] of a block and the confidence in each, -inf where a token is committed already."""
-    prompt_width = state.tokens_BT.shape[1] - state.commit_BC.shape[1]
-    place = slice(prompt_width + block.start, prompt_width + block.stop)
+    place, width = state.place(block), state.commit_BC.shape[1]
     masked_BS = state.tokens_BT[:, place] == mask_id
     inputs = [state.tokens_BT]
     if settings.guidance > 0:
         inputs.append(state.tokens_BT.clone())
-        inputs[1][:, :prompt_width] = mask_id
+        inputs[1][:, :-width] = mask_id
     positions_BT = pad_free_positions(state.key_mask_BT)
     hidden = [model.hidden_states(ids, state.key_mask_BT, positions_BT)[:, place][masked_BS] for ids in inputs]
 
     row_n, offset_n = masked_BS.nonzero(as_tuple=True)
     keys_n = state.keys_B[row_n]
-    counters_n = step * state.commit_BC.shape[1] + block.start + offset_n
+    counters_n = state.step_B[row_n] * width + block.start + offset_n
     chunk = max(1, ELEMENTS_AT_ONCE // (support.stop - support.start))
     tokens, confidences = [], []
     for at in range(0, len(row_n), chunk):
         part = slice(at, at + chunk)
         logits_nV = model.head_logits(hidden[0][part], support)
         if settings.guidance > 0:
-            unguided_nV = model.head_logits(hidden[1][part], support)
-            guided_nV = unguided_nV + (settings.guidance + 1) * (logits_nV - unguided_nV)
-            logits_nV = torch.where(logits_nV.isinf(), logits_nV, guided_nV)
+            logits_nV = guided_logits(logits_nV, model.head_logits(hidden[1][part], support), settings.guidance)
         chosen_n, confidence_n = _draw(logits_nV, settings, keys_n[part], counters_n[part])
         tokens.append(chosen_n + support.start)
         confidences.append(confidence_n)
@@ -98,27 +95,24 @@ def _propose(model, state: _State, block: slice, step: int, settings: SamplingSe
 
 
 def _denoise_block(
-    model, state: _State, block: slice, step: int, settings: SamplingSection, mask_id: int, support: Support, on_step
-) -> int:
-    """Denoises one block in place and returns the number of the next step."""
-    size = block.stop - block.start
+    model, state: _State, block: slice, settings: SamplingSection, mask_id: int, support: Support
+) -> None:
+    """Denoises one block in place."""
+    place, size = state.place(block), block.stop - block.start
     blocks = settings.gen_length // settings.block_length
-    counts = commit_counts(size, (settings.steps or settings.gen_length) // blocks)
-    prompt_width = state.tokens_BT.shape[1] - state.commit_BC.shape[1]
-    place = slice(prompt_width + block.start, prompt_width + block.stop)
-    for index in range(size if settings.threshold else len(counts)):
-        candidates_BS, confidence_BS = _propose(model, state, block, step + index, settings, mask_id, support)
+    steps = size if settings.threshold else (settings.steps or settings.gen_length) // blocks
+    for count in commit_counts(size, steps):
+        active_B = (state.tokens_BT[:, place] == mask_id).any(-1)
+        if not active_B.any():
+            break
+        candidates_BS, confidence_BS = _propose(model, state, block, settings, mask_id, support)
         if settings.threshold:
             commit_BS = above_threshold(confidence_BS, settings.threshold)
         else:
-            commit_BS = most_confident(confidence_BS, counts[index])
+            commit_BS = most_confident(confidence_BS, count)
         state.tokens_BT[:, place] = torch.where(commit_BS, candidates_BS, state.tokens_BT[:, place])
-        state.commit_BC[:, block] = torch.where(commit_BS, step + index, state.commit_BC[:, block])
-        if on_step:
-            on_step(step + index, state.tokens_BT[:, prompt_width:])
-        if settings.threshold and not (state.tokens_BT[:, place] == mask_id).any():
-            return step + index + 1
-    return step + (size if settings.threshold else len(counts))
+        state.commit_BC[:, block] = torch.where(commit_BS, state.step_B[:, None], state.commit_BC[:, block])
+        state.step_B += active_B
 
 
 @torch.no_grad()
@@ -131,7 +125,6 @@ def denoise(
     mask_id: int,
     support: Support,
     eos_id: int | None = None,
-    on_step: Callable[[int, Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Fills `gen_length` masked positions after each prompt.
 
@@ -140,10 +133,10 @@ def denoise(
         prompt_mask_BP: bool, False on the pads; they are never seen.
         keys_B: int64; all randomness of a row is a function of its key, so its neighbours cannot change it.
         eos_id: rows that hold this id after a block are finished, if `settings.early_stop`; later blocks stay masked.
-        on_step: called after each step with its number and the response ids of the rows that are still active.
 
     Returns:
-        Response ids [B, C], and the step at which each was committed [B, C], -1 where a position stayed masked.
+        Response ids [B, C], and the step of its row at which each was committed [B, C], -1 where a position stayed
+        masked.
     """
     rows, width = len(prompt_BP), settings.gen_length
     response_BC = torch.full((rows, width), mask_id, dtype=torch.long, device=prompt_BP.device)
@@ -153,12 +146,12 @@ def denoise(
         commit_BC.clone(),
         torch.cat([prompt_mask_BP, torch.ones_like(response_BC, dtype=torch.bool)], 1),
         keys_B,
+        torch.zeros_like(keys_B),
         torch.arange(rows, device=prompt_BP.device),
     )
-    step = 0
     for start in range(0, width, settings.block_length):
         block = slice(start, start + settings.block_length)
-        step = _denoise_block(model, state, block, step, settings, mask_id, support, on_step)
+        _denoise_block(model, state, block, settings, mask_id, support)
         response_BC[state.rows] = state.tokens_BT[:, -width:]
         commit_BC[state.rows] = state.commit_BC
         if settings.early_stop and eos_id is not None:

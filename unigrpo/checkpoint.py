@@ -42,7 +42,7 @@ def publish(folder: Path, write: Callable[[Path], None]) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write(temporary)
-    for path in temporary.rglob("*"):
+    for path in (*temporary.rglob("*"), temporary):
         _sync(path)
     if folder.exists():
         shutil.rmtree(folder)

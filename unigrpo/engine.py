@@ -57,9 +57,9 @@ class Engine:
         return metrics | {"grad_norm": norm, "lr": rate}
 
     def state(self) -> dict[str, Tensor]:
-        """The optimiser's tensors, by `weight name/moment`, for a safetensors file."""
+        """The optimiser's tensors on the CPU, by `weight name/moment`: live there, not a copy."""
         tensors = {
-            f"{name}/{moment}": value.detach().clone()
+            f"{name}/{moment}": value.detach().cpu()
             for name, weight in self.named.items()
             for moment, value in self.adamw.state[weight].items()
         }

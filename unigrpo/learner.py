@@ -41,7 +41,7 @@ def _parts(batch: Batch, size: int) -> Iterator[slice]:
 
 
 def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSection) -> Tensor:
-    """Log-probabilities [b, K, C] of some rows of the batch, each in its K masked copies."""
+    """Log-probabilities [b, K, C] of some rows of the batch, each in its K masked copies; on the CPU, like the batch."""
     device = next(model.parameters()).device
     tokens_bT, masked_bKC = batch.tokens_BT[rows], views.masked_BKC
     size, draws, width = masked_bKC.shape
@@ -71,7 +71,7 @@ def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSectio
         None if unguided is None else unguided.to(device),
         guidance,
     )
-    return logprobs.view(size, draws, width)
+    return logprobs.view(size, draws, width).cpu()
 
 
 @torch.no_grad()
@@ -80,7 +80,7 @@ def frozen_logprobs(model, batch: Batch, algo: AlgoSection, updates: range) -> l
     return [
         torch.cat(
             [
-                score_views(model, batch, batch.views(algo, update, rows), rows, algo).cpu()
+                score_views(model, batch, batch.views(algo, update, rows), rows, algo)
                 for rows in _parts(batch, algo.likelihood.micro_batch)
             ]
         )
@@ -114,7 +114,11 @@ class Learner:
     def __init__(self, policy: Policy, engine: Engine, algo: AlgoSection, reference: ReferencePolicy | None):
         self.policy, self.engine, self.algo, self.reference = policy, engine, algo, reference
         self.model = policy.model
-        self.version = 0
+
+    @property
+    def version(self) -> int:
+        """Batches learned, over all the run's processes."""
+        return self.engine.step_count // self.algo.mu
 
     def learn(self, batch: Batch) -> Metrics:
         """Makes mu updates on one batch; each shares its masks with the old policy and the reference.
@@ -132,7 +136,6 @@ class Learner:
             )
             for n in range(algo.mu)
         ]
-        self.version += 1
         return _summary(updates) | {"policy/first_ratio_deviation": deviation}
 
     def weights(self) -> Weights:
@@ -168,20 +171,13 @@ class Learner:
         for rows in _parts(batch, algo.likelihood.micro_batch):
             views = batch.views(algo, update, rows)
             logprobs = score_views(self.model, batch, views, rows, algo)
-            device = logprobs.device
-            on = Views(
-                masked_BKC=views.masked_BKC.to(device),
-                scored_BKC=views.scored_BKC.to(device),
-                ratio_BK=views.ratio_BK.to(device),
-                prompt_BP=None,
-            )
             loss, sums = policy_loss(
                 logprobs,
-                logprobs.detach() if old is None else old[rows].to(device),
-                None if reference is None else reference[rows].to(device),
-                batch.advantages_B[rows].to(device),
-                on,
-                batch.lengths_B[rows].to(device),
+                logprobs.detach() if old is None else old[rows],
+                None if reference is None else reference[rows],
+                batch.advantages_B[rows],
+                views,
+                batch.lengths_B[rows],
                 algo,
                 responses=len(batch),
                 tokens=tokens,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from unigrpo import checkpoint
+from unigrpo.algo.advantage import EQUAL
 from unigrpo.batch import Batch, make_batch
 from unigrpo.config import TrainConfig
 from unigrpo.data.stream import PromptStream
@@ -75,6 +76,10 @@ def _clock(metrics: Metrics, name: str):
     metrics[f"time/{name}"] = metrics.get(f"time/{name}", 0.0) + time.perf_counter() - started
 
 
+def _alive(rewards: Sequence[float]) -> bool:
+    return max(rewards) - min(rewards) > EQUAL
+
+
 def summarize(scored: Sequence[Scored], group_size: int) -> Metrics:
     """Rewards and lengths of one step."""
     rewards = [item.reward for item in scored]
@@ -84,7 +89,7 @@ def summarize(scored: Sequence[Scored], group_size: int) -> Metrics:
     return {
         "reward/mean": mean,
         "reward/std": (sum((value - mean) ** 2 for value in rewards) / len(rewards)) ** 0.5,
-        "reward/zero_std": sum(max(group) - min(group) <= 1e-9 for group in groups) / len(groups),
+        "reward/zero_std": sum(not _alive(group) for group in groups) / len(groups),
         "rollout/length": sum(lengths) / len(lengths),
         "rollout/truncated": sum(item.rollout.truncated for item in scored) / len(scored),
     } | {f"reward/{name}": value for name, value in part_means(scored).items()}
@@ -102,8 +107,7 @@ def collect(config: TrainConfig, workers: Workers, prompts: PromptStream, step: 
         return [scored[at : at + size] for at in range(0, len(scored), size)]
 
     def alive(group: list[Scored]) -> bool:
-        rewards = [item.reward for item in group]
-        return max(rewards) - min(rewards) > 1e-9
+        return _alive([item.reward for item in group])
 
     groups = draw(config.rollout.prompts_per_step, step)
     for extra in range(config.algo.dynamic_sampling):

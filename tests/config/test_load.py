@@ -218,6 +218,8 @@ text = st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(
         "\\",
         "2026-01-01",
         "${oc.env:A}",
+        "\x85",
+        "a\u2028b",
     ]
 )
 values = st.recursive(

@@ -9,44 +9,11 @@ import time
 
 import pytest
 
-from tests.e2e.runs import EVAL, SFT, TRAIN, reward_file, run, train_args, weights
+from tests.e2e.bad_files import FILES
+from tests.e2e.runs import EVAL, PICKY, SFT, TRAIN, reward_file, run, train_args, weights
 from unigrpo.cli.main import main
 
 LOCAL = "cluster.backend=local"
-FILES = {
-    "typo.yaml": "optim:\n  lrr: 1e-3\n",
-    "broken.yaml": "optim: {lr: \n",
-    "garbage.yaml": b"\xff\xfe\x00steps",
-    "good.jsonl": '{"prompt": "1+1=", "answer": "2", "response": "2"}\n' * 8,
-    "columns.jsonl": '{"question": "1+1=", "answer": "2"}\n',
-    "unanswered.jsonl": '{"prompt": "1+1=", "answer": "2"}\n{"prompt": "1+2=", "answer": null}\n',
-    "empty.jsonl": "",
-    "broken.jsonl": '{"prompt": "1+1=", "answer": "2"}\n{"prompt": "1+2=", "answer\n',
-    "list.jsonl": "[1, 2]\n",
-    "long.jsonl": f'{{"prompt": "{"1+" * 300}1=", "answer": "301"}}\n',
-    "garbage.jsonl": b"\x1f\x8b\x08\x00\xff\xfe\xfa" * 9,
-    "garbage.parquet": b"\x1f\x8b\x08\x00\xff\xfe\xfa" * 9,
-    "folder/notes.txt": "no dataset",
-    "odd.py": """
-def raises(response):
-    return {}["score"]
-
-def nan(response):
-    return float("nan")
-
-def many(response):
-    return [0.0, 1.0]
-
-def level(response, difficulty):
-    return difficulty
-""",
-    "syntax.py": "def mine(response)\n    return 1\n",
-    "importing.py": "import no_such_package\n",
-    "leaving.py": "import sys\nsys.exit(3)\n",
-    "model/notes.txt": "no model",
-}
-PICKY = "def digits(response, answer):\n    return 1.0 if response == answer else float('nan')\n"
-"""Passes the trial, and fails on what a policy says."""
 MODEL = ["model.preset=null", "model.vocab_size=512"]
 
 
@@ -288,17 +255,6 @@ def test_an_interrupted_run_says_so_in_one_line_and_goes_on_to_the_same_end(trai
     run(train_args(trained, tmp_path / "run", LOCAL, "steps=50", "checkpoint.every=50", "--resume"))
     run(train_args(trained, tmp_path / "whole", LOCAL, "steps=50", "checkpoint.every=50"))
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
-
-
-def test_an_error_of_ours_is_a_traceback(tmp_path):
-    args = train_args(tmp_path, tmp_path / "run", LOCAL)
-    code = (
-        "import sys, unigrpo.train\nfrom unigrpo.cli.main import main\ndel unigrpo.train.make_batch\nsys.exit(main())"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
-    assert "NameError: name 'make_batch' is not defined" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["wandb", "tensorboard"])

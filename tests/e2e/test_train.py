@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.e2e.runs import SFT, metrics, run, train_args, weights
+from tests.e2e.runs import PICKY, SFT, metrics, run, train_args, weights
+from unigrpo.cli.main import main
 
 LORA = ["model.lora.rank=2"]
 
@@ -74,10 +75,8 @@ def test_ray_workers_give_the_metrics_and_the_weights_of_one_process_bit_for_bit
 
 @pytest.mark.ray
 def test_an_error_of_the_users_in_a_worker_is_the_same_one_line(tmp_path, capsys):
-    from unigrpo.cli.main import main
-
     args = train_args(tmp_path, tmp_path / "run")
-    (tmp_path / "mine.py").write_text("def digits(response):\n    return float('nan')\n")
+    (tmp_path / "mine.py").write_text(PICKY)
     assert main(args) == 2
     assert "rewards.digits returned nan for rollout eval/" in capsys.readouterr().err
 

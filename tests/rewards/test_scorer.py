@@ -103,3 +103,13 @@ def test_scored_rollouts_survive_pickling(rollout):
     copy = pickle.loads(pickle.dumps(scored))
     assert (copy.reward, copy.parts, copy.rollout.id) == (1.0, {"exact_match": 1.0}, "3/p:1/0")
     assert np.array_equal(copy.rollout.tokens, scored.rollout.tokens)
+
+
+@pytest.mark.parametrize("body", ["return float('nan')", "return [1.0]", "return {}[response]"])
+def test_a_reward_that_fails_on_the_gold_answer_is_found_before_training(rollout, scorer_of, body):
+    with pytest.raises(RewardError, match="rollout gold-answer/p:1/0"):
+        scorer_of(body).check([rollout("").prompt])
+
+
+def test_a_reward_may_have_nothing_to_say_of_the_gold_answer(rollout, scorer_of):
+    scorer_of("return None if response == answer else 1.0").check([rollout("").prompt])

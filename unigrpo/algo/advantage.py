@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 
-def spread(rewards_PG: Tensor) -> Tensor:
-    """Largest minus smallest reward of each group, [P]."""
-    return rewards_PG.amax(-1) - rewards_PG.amin(-1)
+EQUAL = 1e-9
+"""Rewards that lie no further apart are equal."""
 
 
 def advantages(rewards_PG: Tensor, kind: str, psi: float = 1.0) -> Tensor:
@@ -24,7 +23,7 @@ def advantages(rewards_PG: Tensor, kind: str, psi: float = 1.0) -> Tensor:
         psi: temperature of `wd1`.
     """
     rewards_PG = rewards_PG.double()
-    alive_P1 = (spread(rewards_PG) > 1e-9)[:, None]
+    alive_P1 = (rewards_PG.amax(-1) - rewards_PG.amin(-1) > EQUAL)[:, None]
     centred_PG = torch.where(alive_P1, rewards_PG - rewards_PG.mean(-1, keepdim=True), 0.0)
     group = rewards_PG.shape[-1]
     if kind == "dr_grpo":

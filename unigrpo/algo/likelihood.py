@@ -31,12 +31,15 @@ def pad_free_positions(key_mask_RT: Tensor) -> Tensor:
     return (key_mask_RT.long().cumsum(-1) - 1).clamp(min=0)
 
 
+def guided_logits(logits_nV: Tensor, unguided_nV: Tensor, scale: Tensor | float) -> Tensor:
+    """Classifier-free guidance u + (s + 1)(c - u); banned ids stay at -inf."""
+    return torch.where(logits_nV.isinf(), logits_nV, unguided_nV + (scale + 1) * (logits_nV - unguided_nV))
+
+
 def _log_softmax_at(model, support: Support, targets_n: Tensor, temperature_n1, guidance_n1, *hidden: Tensor) -> Tensor:
     logits_nV = model.head_logits(hidden[0], support)
     if len(hidden) == 2:
-        unguided_nV = model.head_logits(hidden[1], support)
-        guided_nV = unguided_nV + (guidance_n1 + 1) * (logits_nV - unguided_nV)
-        logits_nV = torch.where(logits_nV.isinf(), logits_nV, guided_nV)
+        logits_nV = guided_logits(logits_nV, model.head_logits(hidden[1], support), guidance_n1)
     if temperature_n1 is not None:
         logits_nV = logits_nV / temperature_n1
     return logits_nV.log_softmax(-1).gather(-1, (targets_n - support.start)[:, None])[:, 0]

@@ -5,6 +5,8 @@ B rollouts, K draws, C response positions.
 Source: MMaDA (arXiv:2505.15809), equations 4 and 5, with the ratio read as exp(difference of log-likelihoods).
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -57,7 +59,7 @@ def upper_bound(logprobs_BKC: Tensor, views: Views, order: float) -> Tensor:
     weight_BK1 = 1 / views.ratio_BK.clamp(min=1e-9)[..., None].to(logprobs_BKC)
     terms = (order * logprobs_BKC + weight_BK1.log()).masked_fill(~views.scored_BKC, float("-inf"))
     seen_BC = views.scored_BKC.any(1)
-    bound_BC = torch.where(seen_BC[:, None], terms, 0.0).logsumexp(1) - torch.log(torch.tensor(float(terms.shape[1])))
+    bound_BC = torch.where(seen_BC[:, None], terms, 0.0).logsumexp(1) - math.log(terms.shape[1])
     return torch.where(seen_BC, bound_BC / order, 0.0).sum(-1) / seen_BC.sum(-1).clamp(min=1)
 
 
@@ -88,15 +90,15 @@ def policy_loss(
     gap_BKC = (logprobs_BKC - old_BKC).masked_fill(~scored_BKC, 0.0)
     ratio_BKC = gap_BKC.clamp(-LARGEST_GAP, LARGEST_GAP).exp()
     share_B = share_BKC.sum((1, 2))
+    mean_gap_B = (within_BKC * gap_BKC).sum((1, 2))
 
-    if algo.ratio == "token":
+    if algo.ratio == "sequence":
+        ratio_BKC = mean_gap_B.exp()[:, None, None].expand_as(gap_BKC)
+    if algo.ratio in ("token", "sequence"):
         gain_BKC = clipped(ratio_BKC, advantages_B[:, None, None], algo.clip_low, algo.clip_high)
         loss = -(share_BKC * gain_BKC).sum()
-    elif algo.ratio == "sequence":
-        ratio_B = (within_BKC * gap_BKC).sum((1, 2)).exp()
-        loss = -(share_B * clipped(ratio_B, advantages_B, algo.clip_low, algo.clip_high)).sum()
     elif algo.ratio == "regress":
-        loss = (share_B * ((within_BKC * gap_BKC).sum((1, 2)) - algo.psi * advantages_B).pow(2)).sum()
+        loss = (share_B * (mean_gap_B - algo.psi * advantages_B).pow(2)).sum()
     else:
         bound_B = (share_BKC * logprobs_BKC).sum((1, 2))
         if algo.negative == "eubo":

@@ -34,6 +34,12 @@ class Dumper(yaml.SafeDumper):
     """Quotes text that this or a YAML 1.1 reader would take for something else."""
 
 
+def _represent_text(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    # Only double quotes escape these line breaks; in the other styles a reader takes them for the end of a line.
+    return dumper.represent_scalar(f"{TAG}str", text, '"' if re.search("[\x85\u2028\u2029]", text) else None)
+
+
+Dumper.add_representer(str, _represent_text)
 for name, pattern, first in RESOLVERS:
     Loader.add_implicit_resolver(f"{TAG}{name}", pattern, list(first))
 Dumper.add_implicit_resolver(f"{TAG}float", FLOAT, list("-+.0123456789"))

@@ -29,8 +29,8 @@ def batch_loss(policy: Policy, batch: SFTBatch, sequences: int) -> torch.Tensor:
         None if batch.key_mask_BT.all() else batch.key_mask_BT.to(device),
         tokens_BT,
         masked_BT,
-        batch.probability_B.to(device)[:, None].expand(tokens_BT.shape),
-        batch.answer_length_B.to(device),
+        batch.probability_B[:, None].expand(tokens_BT.shape),
+        batch.answer_length_B,
         sequences,
     )
 
@@ -72,7 +72,9 @@ def sft(
 
     batches, fixed = stream(examples), stream(held_out) if held_out else None
     metrics: Metrics = {}
-    ended = resume_from is not None and fixed is not None and validation_loss(policy, fixed) < (config.stop_below or 0)
+    ended = False
+    if resume_from and fixed and engine.step_count % config.held_out_every == 0:
+        ended = validation_loss(policy, fixed) < (config.stop_below or 0)
     with progress("SFT", config.steps, engine.step_count) as bar:
         while engine.step_count < config.steps and not ended:
             started = time.perf_counter()

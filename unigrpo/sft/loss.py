@@ -53,8 +53,8 @@ def sft_loss(
     """
     hidden_nD = model.hidden_states(input_BT, key_mask_BT)[masked_BT]
     targets_n = targets_BT[masked_BT]
-    weight_BT = 1 / (probability_BT * answer_length_B[:, None])
-    weight_n = weight_BT[masked_BT].float()
+    weight_BT = (1 / (probability_BT * answer_length_B[:, None])).float().to(input_BT.device)
+    weight_n = weight_BT[masked_BT]
     total = torch.zeros((), device=input_BT.device)
     for at in range(0, len(targets_n), chunk):
         part = slice(at, at + chunk)
