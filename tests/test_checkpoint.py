@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from tests.tiny import tiny_model
+from tests.tiny import gradients, tiny_model
 from unigrpo import checkpoint
 from unigrpo.config import OptimSection
 from unigrpo.engine import Engine, learning_rate
@@ -111,3 +111,33 @@ def test_schedules_start_and_end_where_they_say():
     cosine = OptimSection(lr=1.0, schedule="cosine", warmup_steps=4, min_lr_ratio=0.1)
     assert [round(learning_rate(cosine, s, 11), 3) for s in (0, 3, 4, 7, 10)] == [0.25, 1.0, 1.0, 0.55, 0.1]
     assert learning_rate(OptimSection(lr=0.5), 99, 100) == 0.5
+
+
+def constant_slope(model, scale):
+    """A loss whose gradient is the same at every step."""
+
+    def backward():
+        loss = scale * sum(weight.sum() for weight in model.parameters())
+        loss.backward()
+        return {"loss": float(loss.detach())}
+
+    return backward
+
+
+def test_gradients_are_not_carried_over_and_are_scaled_down_to_the_limit():
+    model = tiny_model()
+    engine = Engine(model, OptimSection(max_grad_norm=0.5), 9)
+    norms = [engine.step(constant_slope(model, 1.0))["grad_norm"] for _ in range(2)]
+    count = sum(weight.numel() for weight in model.parameters())
+    assert norms == pytest.approx([count**0.5] * 2)
+    assert float(gradients(model).norm()) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_matrices_decay_and_norms_do_not_and_a_rate_of_zero_moves_nothing():
+    model = tiny_model()
+    engine = Engine(model, OptimSection(lr=0.1, weight_decay=0.5, schedule="linear"), 2)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    for _ in range(2):  # the last step of the schedule has rate 0
+        engine.step(constant_slope(model, 0.0))
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(weight.detach(), before[name] * (0.95 if weight.ndim > 1 else 1.0))

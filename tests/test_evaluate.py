@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,8 @@ def test_accuracy_is_pass_at_one_and_groups_are_kept_apart():
     assert metrics["eval/pass@2"] == pytest.approx((0.5 + 0) / 2)
     assert metrics["eval/pass@4"] == 0.5
     assert metrics["eval/r"] == 1 / 8
+    paid = [replace(item, reward=9.0) for item in scored]
+    assert evaluation_metrics(paid, 4, "r")["eval/accuracy"] == 1 / 8
 
 
 def test_k_runs_over_powers_of_two_up_to_the_samples():

@@ -4,8 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.tiny import IDS, gradients, tiny_batch, tiny_model
+from tests.tiny import IDS, SUPPORT, gradients, scored_group, tiny_batch, tiny_model
+from unigrpo.algo.advantage import advantages
 from unigrpo.algo.likelihood import token_logprobs
+from unigrpo.batch import make_batch
 from unigrpo.config import AlgoSection, LikelihoodSection, NoiseSection, OptimSection
 from unigrpo.engine import Engine
 from unigrpo.errors import TrainingError
@@ -114,9 +116,6 @@ def test_kl_is_zero_and_flat_when_the_policy_is_the_reference():
 
 
 def test_dropping_a_zero_advantage_group_leaves_the_direction_of_the_gradient():
-    from tests.tiny import SUPPORT, scored_group
-    from unigrpo.batch import make_batch
-
     algo = AlgoSection(beta=0.0)
     live = scored_group([1, 2], [[1, 2, 3], [4, 5, 8]], [0.0, 1.0], "live")
     dead = scored_group([3], [[1, 1], [2, 2, 2]], [1.0, 1.0], "dead")
@@ -174,3 +173,57 @@ def test_the_distribution_that_was_sampled_is_scored_when_asked():
     torch.testing.assert_close(found[scored], expected[scored], atol=1e-5, rtol=1e-5)
     metrics = learner(algo).learn(batch)
     assert metrics["policy/ratio"] == 1.0
+
+
+def test_with_weights_that_do_not_move_every_update_has_ratio_one_and_no_kl():
+    """Each update meets the old and the reference log-probabilities of its own masks and of its own rows."""
+    algo = AlgoSection(mu=3, likelihood=LikelihoodSection(micro_batch=2))
+    metrics = learner(algo, reference=Reference(tiny_model(), algo), lr=0.0).learn(tiny_batch(algo))
+    assert metrics["policy/ratio"] == pytest.approx(1.0, abs=1e-5)
+    assert metrics["policy/kl"] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_version_counts_batches_and_survives_a_restart():
+    algo = AlgoSection(beta=0.0, mu=3)
+    one, other = learner(algo), learner(algo)
+    for _ in range(2):
+        one.learn(tiny_batch(algo))
+    other.engine.load_state(one.engine.state())
+    assert one.weights().version == other.weights().version == 2
+
+
+def test_a_batch_carries_what_the_sampler_recorded_and_a_key_for_each_rollout():
+    scored = scored_group([1, 2], [[1, 2, 3], [4, 8]], [0.0, 1.0])
+    sampling = replace(scored[0].rollout.sampling, temperature=0.7, guidance=1.5)
+    scored = [replace(item, rollout=replace(item.rollout, sampling=sampling)) for item in scored]
+    algo = AlgoSection(advantage="wd1", psi=0.5)
+    batch = make_batch(scored, 2, algo, seed=0, mask_id=9, pad_id=8, support=SUPPORT)
+    assert batch.commit_BC.tolist() == [[2, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]]
+    assert batch.temperature_B.tolist() == pytest.approx([0.7, 0.7])
+    assert batch.guidance_B.tolist() == [1.5, 1.5]
+    assert batch.keys_B[0] != batch.keys_B[1]
+    assert torch.equal(batch.advantages_B, advantages(torch.tensor([[0.0, 1.0]]), "wd1", 0.5)[0].float())
+
+
+def test_log_probabilities_do_not_depend_on_the_prompts_beside_it():
+    algo = AlgoSection()
+    short, long = (scored_group(p, [[1, 2, 3], [4, 8]], [0.0, 1.0], str(len(p))) for p in ([5], [1, 2, 3, 4]))
+
+    def logprobs(scored):
+        batch = make_batch(scored, 2, algo, seed=0, mask_id=9, pad_id=8, support=SUPPORT)
+        return frozen_logprobs(tiny_model(), batch, algo, range(1))[0]
+
+    torch.testing.assert_close(logprobs(short + long)[:2], logprobs(short), atol=1e-6, rtol=1e-5)
+
+
+def test_a_masked_prompt_is_hidden_from_the_likelihood():
+    algo = AlgoSection(noise=NoiseSection(rule="full", prompt_mask=0.5))
+    batch, model = tiny_batch(algo), tiny_model()
+    views = batch.views(algo, 0)
+    assert views.prompt_BP is not None
+    masked = batch.tokens_BT.clone()
+    masked[:, :-6][views.prompt_BP] = 9
+    masked[:, -6:][views.masked_BKC[:, 0]] = 9
+    scored = views.scored_BKC[:, 0]
+    expected = token_logprobs(model, masked, batch.key_mask_BT, batch.tokens_BT[:, -6:], scored, batch.support)
+    torch.testing.assert_close(score_views(model, batch, views, slice(0, 6), algo)[:, 0], expected)

@@ -9,6 +9,7 @@ from unigrpo.config import AlgoSection, RewardEntry, RolloutSection, TrainConfig
 from unigrpo.data.stream import PromptStream
 from unigrpo.models import Policy
 from unigrpo.train import Workers, collect, summarize
+from unigrpo.train import _due as due
 from unigrpo.types import Prompt
 
 REWARD = """
@@ -30,11 +31,12 @@ def workers(folder, rollout) -> Workers:
     )
 
 
-@pytest.mark.parametrize("extra", [0, 6])
-def test_dynamic_sampling_refills_groups_whose_rewards_are_all_equal(tmp_path, extra):
+@pytest.mark.parametrize(("extra", "rows"), [(0, 200), (6, 200), (6, 8)])
+def test_dynamic_sampling_refills_groups_whose_rewards_are_all_equal(tmp_path, extra, rows):
+    """With 8 rows a refill asks the same prompts again: its rollouts have ids, and so masks, of their own."""
     rollout = RolloutSection(prompts_per_step=8, group_size=6, gen_length=8, block_length=8)
     config = TrainConfig(rollout=rollout, algo=AlgoSection(dynamic_sampling=extra))
-    prompts = [Prompt(id=str(n), task="text", text=str(n), tokens=np.array([n % 7, 1])) for n in range(200)]
+    prompts = [Prompt(id=str(n), task="text", text=str(n), tokens=np.array([n % 7, 1])) for n in range(rows)]
     stream, metrics = PromptStream(prompts, 0), {}
     scored = collect(config, workers(tmp_path, rollout), stream, 0, metrics)
     assert len(scored) == 48
@@ -51,3 +53,8 @@ def test_summary_counts_groups_without_spread_and_keeps_parts():
     assert found["reward/zero_std"] == 0.5
     assert found["reward/mean"] == found["reward/r"] == 1.0
     assert found["rollout/length"] == 1.25
+
+
+def test_the_last_step_is_due_whatever_the_interval():
+    assert [step for step in range(1, 8) if due(step, 3, 7)] == [3, 6, 7]
+    assert not any(due(step, 0, 7) for step in range(1, 8))

@@ -41,7 +41,7 @@ def _parts(batch: Batch, size: int) -> Iterator[slice]:
 
 
 def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSection) -> Tensor:
-    """Log-probabilities [b, K, C] of some rows of the batch, each in its K masked copies; on the CPU, like the batch."""
+    """Log-probabilities [b, K, C] of some rows of the batch, each in its K masked copies, on the CPU like the batch."""
     device = next(model.parameters()).device
     tokens_bT, masked_bKC = batch.tokens_BT[rows], views.masked_BKC
     size, draws, width = masked_bKC.shape

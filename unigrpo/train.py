@@ -65,8 +65,6 @@ class RunState:
     step: int = 0
     position: int = 0
     """Prompts drawn so far."""
-    best: float | None = None
-    """Best `eval/accuracy` so far."""
 
 
 @contextmanager
@@ -177,6 +175,5 @@ def _evaluate(config: TrainConfig, workers: Workers, held_out: Sequence[Prompt],
     metrics, _ = evaluate(
         workers.sampler, workers.scorer, held_out, config.eval.samples, solved, config.eval.temperature
     )
-    state.best = max(metrics["eval/accuracy"], state.best or 0.0)
     tracker.log(state.step, metrics | {"time/eval": time.perf_counter() - started})
     return metrics

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.tiny import SUPPORT, tiny_model
-from unigrpo.algo.likelihood import token_logprobs
+from unigrpo.algo.likelihood import pad_free_positions, token_logprobs
 from unigrpo.types import Support
 
 
@@ -70,28 +70,38 @@ def test_padding_changes_no_log_likelihood(left, right):
     torch.testing.assert_close(found[:, : scored.shape[1]], base, atol=1e-6, rtol=1e-5)
 
 
-def test_sampled_temperature_divides_the_logits():
+@pytest.mark.parametrize("chunk", [2, 1000])
+def test_sampled_temperature_divides_the_logits_of_its_own_row(chunk):
     model = tiny_model()
     tokens, masked, visible, scored = inputs()
     found = token_logprobs(
-        model, masked, visible, tokens[:, 4:], scored, SUPPORT, temperature_R=torch.tensor([0.5, 1.0, 2.0])
+        model, masked, visible, tokens[:, 4:], scored, SUPPORT, chunk, temperature_R=torch.tensor([0.5, 1.0, 2.0])
     )
     logits = model(masked).logits[:, 4:, :9] / torch.tensor([0.5, 1.0, 2.0])[:, None, None]
     expected = logits.log_softmax(-1).gather(-1, tokens[:, 4:, None])[..., 0]
     torch.testing.assert_close(found[scored], expected[scored], atol=1e-6, rtol=1e-5)
 
 
-def test_guided_likelihood_is_that_of_the_combined_logits():
+@pytest.mark.parametrize("chunk", [2, 1000])
+def test_guided_likelihood_is_that_of_the_combined_logits(chunk):
+    scale = torch.tensor([1.5, 0.0, 3.0])
     model = tiny_model()
     tokens, masked, visible, scored = inputs()
     blind = masked.clone()
     blind[:, :4] = 9
     found = token_logprobs(
-        model, masked, visible, tokens[:, 4:], scored, SUPPORT, unguided_RT=blind, guidance_R=torch.full((3,), 1.5)
+        model, masked, visible, tokens[:, 4:], scored, SUPPORT, chunk, unguided_RT=blind, guidance_R=scale
     )
     sighted, unguided = model(masked).logits[:, 4:, :9], model(blind).logits[:, 4:, :9]
-    expected = (2.5 * sighted - 1.5 * unguided).log_softmax(-1).gather(-1, tokens[:, 4:, None])[..., 0]
+    scale = scale[:, None, None]
+    expected = ((1 + scale) * sighted - scale * unguided).log_softmax(-1).gather(-1, tokens[:, 4:, None])[..., 0]
     torch.testing.assert_close(found[scored], expected[scored], atol=1e-5, rtol=1e-5)
+
+
+def test_positions_count_real_tokens_from_zero():
+    """Rotary angles are relative, so log-probabilities would show a shift only in their last bits."""
+    mask = torch.tensor([[False, False, True, True, True], [True] * 5])
+    assert pad_free_positions(mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 3, 4]]
 
 
 @pytest.mark.slow

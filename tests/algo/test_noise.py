@@ -138,3 +138,46 @@ def test_block_plan_hides_later_blocks_and_shows_earlier_ones():
         assert len(chosen) == 1
         assert masked[block > chosen].all()
         assert not masked[block < chosen].any()
+
+
+@pytest.mark.parametrize(("rule", "own"), [("random", True), ("range", True), ("cosine", True), ("formula", False)])
+def test_only_formula_and_even_derive_all_updates_from_one_number(rule, own):
+    """`formula` climbs to 1 from wherever it starts; the others draw each update's ratio anew."""
+    noise = NoiseSection(rule=rule)
+    counts = torch.stack([views(noise, [8] * 50, update=n, mu=4).masked_BKC.sum(-1)[:, 0] for n in range(4)], 1)
+    climbs = (counts[:, 1:] >= counts[:, :-1]).all(-1)
+    assert climbs.all() != own
+    assert own or (counts[:, -1] == 8).all()
+
+
+@pytest.mark.parametrize("rule", ["range", "formula"])
+def test_partners_are_neighbours_whose_ratios_sum_to_one(rule):
+    for count in ("exact", "bernoulli"):
+        found = views(NoiseSection(rule=rule, draws=4, antithetic="complement", count=count), (8, 5))
+        pairs = found.ratio_BK.unflatten(1, (-1, 2))
+        assert torch.allclose(pairs.sum(-1), torch.ones(2, 2, dtype=torch.float64))
+        assert not (found.masked_BKC[:, 0] & found.masked_BKC[:, 1]).any()
+
+
+def test_prompt_masks_are_drawn_anew_and_never_hide_a_pad():
+    keys, lengths, commit = torch.arange(4), torch.full((4,), 3), torch.zeros(4, 3, dtype=torch.long)
+    real = torch.arange(12)[None] >= torch.tensor([0, 4, 8, 11])[:, None]
+    found = [make_views(keys, lengths, commit, real, NoiseSection(prompt_mask=0.5), n, 2).prompt_BP for n in range(2)]
+    assert not torch.equal(*found)
+    assert not (torch.stack(found) & ~real).any()
+
+
+@pytest.mark.parametrize("plan", ["trace", "ar"])
+def test_a_full_ratio_hides_all_and_scores_what_comes_first(plan):
+    found = views(NoiseSection(plan=plan, rule="full"), lengths=(8,))
+    assert found.masked_BKC.all()
+    assert found.scored_BKC[0, 0].nonzero().tolist() == [[0]]  # position 0 was committed at step 0
+
+
+def test_every_block_is_chosen_equally_often_and_scores_inside_itself():
+    noise = NoiseSection(plan="block", rule="full", draws=4000, block_length=3)
+    found = views(noise, lengths=(8,))
+    first = found.scored_BKC[0].long().argmax(-1)
+    counts = first.bincount(minlength=8)[[0, 3, 6]].double()
+    assert float(((counts - 4000 / 3) ** 2 / (4000 / 3)).sum()) < 13.8  # 0.999 quantile, 2 degrees of freedom
+    assert torch.equal(found.scored_BKC[0].sum(-1), torch.tensor([3, 3, 2])[first // 3])

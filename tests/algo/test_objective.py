@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ import torch
 from tests.tiny import SUPPORT, tiny_model
 from unigrpo.algo.likelihood import token_logprobs
 from unigrpo.algo.noise import Views, make_views
-from unigrpo.algo.objective import clipped, kl_estimate, policy_loss, upper_bound
+from unigrpo.algo.objective import clipped, kl_estimate, policy_loss, upper_bound, view_weights
 from unigrpo.algo.random import key
 from unigrpo.config import AlgoSection, NoiseSection
 
@@ -161,3 +162,110 @@ def test_parts_of_a_batch_add_up_to_the_whole(ratio, aggregation):
         return policy_loss(*args)[0]
 
     torch.testing.assert_close(part(slice(0, 2)) + part(slice(2, 6)), part(slice(0, 6)))
+
+
+def uneven(ratio=1.0):
+    """Two responses of three tokens: the first scores one token in one view, the second two and three."""
+    scored = torch.tensor([[[1, 0, 0], [1, 0, 0]], [[1, 1, 0], [1, 1, 1]]], dtype=torch.bool)
+    return Views(
+        masked_BKC=scored, scored_BKC=scored, ratio_BK=torch.full((2, 2), ratio, dtype=torch.float64), prompt_BP=None
+    )
+
+
+def test_weights_are_one_over_the_scored_tokens_of_a_view_or_pair_and_one_over_t_l():
+    views, lengths = uneven(0.5), torch.tensor([3, 4])
+    alone = view_weights(views, lengths, "mean", paired=False)
+    assert alone.sum((1, 2)).tolist() == pytest.approx([1, 1])
+    assert alone[1, :, 0].tolist() == pytest.approx([1 / 4, 1 / 6])
+    paired = view_weights(views, lengths, "mean", paired=True)
+    assert paired[1, :, 0].tolist() == pytest.approx([1 / 5, 1 / 5])
+    elbo = view_weights(views, lengths, "elbo", paired=False)
+    assert elbo[:, 0, 0].tolist() == pytest.approx([1 / (0.5 * 3) / 2, 1 / (0.5 * 4) / 2])
+
+
+def loss_of(algo, logprobs, old, reference, advantages, views):
+    found = policy_loss(
+        logprobs,
+        old,
+        reference,
+        torch.tensor(advantages),
+        views,
+        torch.tensor([3, 3]),
+        algo,
+        2,
+        int(views.scored_BKC.sum()),
+    )
+    return float(found[0]), {name: float(value) for name, value in found[1].items()}
+
+
+def values(seed):
+    return -torch.rand(2, 2, 3, generator=torch.Generator().manual_seed(seed)) * uneven().scored_BKC
+
+
+@pytest.mark.parametrize("aggregation", ["sequence", "token"])
+def test_kl_is_added_with_the_weights_of_the_surrogate(aggregation):
+    logprobs, reference, views = values(0), values(1), uneven()
+    found, sums = loss_of(
+        AlgoSection(beta=0.5, aggregation=aggregation), logprobs, logprobs, reference, [0.0, 0.0], views
+    )
+    k3 = kl_estimate(logprobs, reference, "k3")[views.scored_BKC]
+    token = k3.mean()
+    sequence = (k3[:2].mean() + (k3[2:4].mean() + k3[4:].mean()) / 2) / 2
+    assert found == pytest.approx(0.5 * float(token if aggregation == "token" else sequence))
+    assert sums["kl"] == pytest.approx(float(token))
+
+
+@pytest.mark.parametrize("ratio", ["token", "sequence"])
+def test_a_ratio_is_clipped_and_counted_at_its_own_bound_on_each_side(ratio):
+    """Equal gaps make both ratios equal: 1.25 is below 1 + clip_high, 0.8 is below 1 - clip_low, and 1.5 is above."""
+    algo, views = AlgoSection(beta=0.0, ratio=ratio, clip_low=0.1, clip_high=0.3), uneven()
+    old = values(0)
+    for factor, advantage, expected, clipped_tokens in (
+        (1.25, 1.0, 1.25, 0),
+        (1.5, 1.0, 1.3, 7),
+        (0.8, -1.0, -0.9, 7),
+        (1.5, -1.0, -1.5, 0),
+        (0.8, 1.0, 0.8, 0),
+    ):
+        logprobs = old + torch.log(torch.tensor(factor)) * views.scored_BKC
+        found, sums = loss_of(algo, logprobs, old, None, [advantage, advantage], views)
+        assert found == pytest.approx(-expected)
+        assert sums["clipped"] == clipped_tokens
+        assert sums["ratio"] == pytest.approx(7 * factor)
+
+
+def means(gap):
+    """Mean over the scored tokens of a view, then over views."""
+    return [float(gap[0, 0, 0] + gap[0, 1, 0]) / 2, float(gap[1, 0, :2].mean() + gap[1, 1].mean()) / 2]
+
+
+def test_sequence_ratio_is_the_geometric_mean_and_regression_fits_its_logarithm():
+    logprobs, old, views, advantages = values(0), values(1), uneven(), [0.5, -1.0]
+    gaps = means(logprobs - old)
+    wide = AlgoSection(beta=0.0, ratio="sequence", clip_low=1.0, clip_high=9.0)
+    expected = -sum(math.exp(gap) * a for gap, a in zip(gaps, advantages, strict=True)) / 2
+    assert loss_of(wide, logprobs, old, None, advantages, views)[0] == pytest.approx(expected)
+    regress = AlgoSection(beta=0.0, ratio="regress", psi=0.3)
+    expected = sum((gap - 0.3 * a) ** 2 for gap, a in zip(gaps, advantages, strict=True)) / 2
+    assert loss_of(regress, logprobs, old, None, advantages, views)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("negative", ["elbo", "eubo"])
+def test_without_a_ratio_the_bounds_are_weighted_by_the_advantage_the_upper_one_where_it_is_negative(negative):
+    logprobs, views, advantages = values(0), uneven(), [0.5, -1.0]
+    lower = means(logprobs)
+    upper = float(upper_bound(logprobs, views, 1.5)[1])
+    algo = AlgoSection(beta=0.0, ratio="none", negative=negative)
+    expected = -(0.5 * lower[0] - (upper if negative == "eubo" else lower[1])) / 2
+    assert loss_of(algo, logprobs, values(1), None, advantages, views)[0] == pytest.approx(expected)
+
+
+def test_upper_bound_weights_a_probability_by_one_over_the_ratio_of_its_view():
+    """Two draws of one token at t = 1/4 and 1; a second token that only the first draw scored."""
+    scored = torch.tensor([[[1, 1], [1, 0]]], dtype=torch.bool)
+    ratio = torch.tensor([[0.25, 1.0]], dtype=torch.float64)
+    views = Views(masked_BKC=scored, scored_BKC=scored, ratio_BK=ratio, prompt_BP=None)
+    p = torch.tensor([[[0.2, 0.5], [0.4, 1.0]]], dtype=torch.float64)
+    both = math.log((4 * 0.2**1.5 + 0.4**1.5) / 2) / 1.5
+    one = math.log(4 * 0.5**1.5 / 2) / 1.5
+    assert float(upper_bound(p.log(), views, 1.5)) == pytest.approx((both + one) / 2)

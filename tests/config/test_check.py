@@ -124,7 +124,7 @@ def test_settings_that_go_together_pass(settings):
         ),
         (
             "algo.weight=elbo algo.noise.plan=trace",
-            "algo.weight=elbo does not go with algo.noise.plan=trace: its masks follow an order.",
+            "algo.weight=elbo does not go with algo.noise.plan=trace: its masks are not spread at random.",
         ),
         (
             "algo.likelihood.guided=true",

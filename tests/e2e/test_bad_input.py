@@ -18,7 +18,7 @@ MODEL = ["model.preset=null", "model.vocab_size=512"]
 
 
 def of_file(name: str, *more: str) -> list[str]:
-    return ["data.source=file", "data.size=10000", f"data.path={{dir}}/{name}", *more]
+    return ["data.source=file", "data.size=800", f"data.path={{dir}}/{name}", *more]
 
 
 def of_reward(spec: str) -> list[str]:

@@ -101,6 +101,22 @@ def test_sft_stops_early_at_a_validation_loss_and_stays_stopped(tmp_path):
         assert (tmp_path / "run/model/model.safetensors").exists()
 
 
+def test_sft_that_goes_on_between_two_measurements_stops_where_an_uninterrupted_run_would(tmp_path):
+    held_out = "held_out={source: arithmetic, template: plain, split: test, size: 16}"
+    args = [
+        "sft",
+        *SFT,
+        held_out,
+        "held_out_every=3",
+        "stop_below=1e9",
+        "optim.schedule=constant",
+        f"output={tmp_path / 'run'}",
+    ]
+    run([*args, "steps=2"])
+    run([*args, "--resume"])
+    assert [row["step"] for row in metrics(tmp_path / "run")] == [1, 2, 3]
+
+
 def test_eval_and_generate_take_a_run_and_its_settings(whole, tmp_path, capsys):
     run(["eval", str(whole), f"output={tmp_path / 'eval'}", "samples=2", "rollout.temperature=1.0"])
     found = capsys.readouterr().out

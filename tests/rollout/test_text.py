@@ -12,6 +12,7 @@ from rollout.text import denoise
 from tests.tiny import IDS, SUPPORT, tiny_model
 from unigrpo.algo.random import key
 from unigrpo.config import SamplingSection
+from unigrpo.learner import Weights
 from unigrpo.models import Policy, load_model
 from unigrpo.types import Prompt, Support
 
@@ -73,9 +74,11 @@ def test_no_mask_is_left_and_none_outside_the_support_is_drawn(confidence, thres
         assert (rollout.commit_step >= 0).all()
 
 
-def test_a_sample_does_not_depend_on_its_batch():
-    group = sampler().sample(prompts(3, 6, 4), 5, step=7)
-    alone = sampler(replace(SETTINGS, batch_size=1)).sample(prompts(6), 5, step=7)
+@pytest.mark.parametrize("threshold", [None, 0.3])
+def test_a_sample_does_not_depend_on_its_batch(threshold):
+    settings = replace(SETTINGS, threshold=threshold)
+    group = sampler(settings).sample(prompts(3, 6, 4), 5, step=7)
+    alone = sampler(replace(settings, batch_size=1)).sample(prompts(6), 5, step=7)
     for a, b in zip(group[5:10], alone, strict=True):
         assert a.id == b.id
         assert np.array_equal(a.tokens, b.tokens)
@@ -151,3 +154,80 @@ def test_threshold_decoding_commits_all_confident_tokens_at_once():
 )
 def test_a_response_ends_after_the_first_end_of_sequence_and_its_tail(tokens, tail, length, ended):
     assert response_length(np.array(tokens), 8, tail) == (length, ended)
+
+
+def blank(model, prompt, width):
+    """Log-probabilities of a fully masked response after a prompt, over the support."""
+    ids = torch.cat([prompt, torch.full((1, width), 9)], 1)
+    return model(ids).logits[0, -width:, :9].detach().double().log_softmax(-1)
+
+
+@pytest.mark.parametrize("kind", ["confidence", "margin", "entropy"])
+def test_the_most_confident_position_is_committed_first(kind):
+    settings = replace(SETTINGS, gen_length=6, block_length=6, temperature=0.0, confidence=kind)
+    model = tiny_model(spread=0.4)
+    for pair in range(64):
+        prompt = torch.tensor([[pair // 8, pair % 8, 5]])
+        _, commit = denoise(model, prompt, torch.ones(1, 3, dtype=torch.bool), torch.tensor([0]), settings, 9, SUPPORT)
+        logprobs = blank(model, prompt, 6)
+        best = logprobs.exp().sort(-1, descending=True).values
+        expected = {
+            "confidence": best[:, 0],
+            "margin": best[:, 0] - best[:, 1],
+            "entropy": (logprobs.exp() * logprobs).sum(-1),
+        }[kind]
+        assert commit[0].argmin() == expected.argmax()
+
+
+def test_two_positions_are_drawn_from_the_exact_distribution_of_the_procedure():
+    """Both are drawn, the more confident one stays, the other is drawn again: no noise is used twice."""
+    model, settings = tiny_model(spread=0.3), SamplingSection(gen_length=2, block_length=2)
+    prompt, rows = torch.tensor([[1, 2]]), 20_000
+    first = blank(model, prompt, 2).exp()
+    expected = torch.zeros(9, 9, dtype=torch.float64)
+    for a in range(9):
+        ids = torch.tensor([[1, 2, a, 9], [1, 2, 9, a]])
+        then = model(ids).logits[:, 2:, :9].detach().double().softmax(-1)
+        stays_left = first[0, a] * first[1][first[1] <= first[0, a]].sum()
+        stays_right = first[1, a] * first[0][first[0] < first[1, a]].sum()
+        expected[a] += stays_left * then[0, 1]
+        expected[:, a] += stays_right * then[1, 0]
+    keys = torch.tensor([key("pair", row) for row in range(rows)])
+    visible = torch.ones(rows, 2, dtype=torch.bool)
+    found, _ = denoise(model, prompt.repeat(rows, 1), visible, keys, settings, 9, SUPPORT)
+    counts = (found[:, 0] * 9 + found[:, 1]).bincount(minlength=81).double()
+    chi2 = ((counts - expected.flatten() * rows) ** 2 / (expected.flatten() * rows)).sum()
+    assert float(chi2) < 125  # 0.999 quantile, 80 degrees of freedom
+
+
+def test_a_support_that_does_not_start_at_zero_is_kept_to():
+    keys, prompt = torch.arange(50), torch.tensor([[1, 2]]).repeat(50, 1)
+    visible = torch.ones_like(prompt, dtype=torch.bool)
+    found, _ = denoise(tiny_model(), prompt, visible, keys, SETTINGS, 9, Support(start=3, stop=7))
+    assert found.unique().tolist() == [3, 4, 5, 6]
+
+
+def test_how_many_logits_exist_at_one_time_changes_no_sample(monkeypatch):
+    settings = replace(SETTINGS, confidence="random")
+    whole = sampler(settings).sample(prompts(3, 4), 3, 0)
+    monkeypatch.setattr("rollout.text.ELEMENTS_AT_ONCE", 20)
+    for a, b in zip(sampler(settings).sample(prompts(3, 4), 3, 0), whole, strict=True):
+        assert np.array_equal(a.tokens, b.tokens)
+        assert np.array_equal(a.commit_step, b.commit_step)
+
+
+def test_a_temperature_of_its_own_replaces_that_of_the_settings_and_is_recorded():
+    found = sampler(replace(SETTINGS, temperature=5.0)).sample(prompts(3), 2, 0, temperature=0.0)
+    greedy = sampler(replace(SETTINGS, temperature=0.0)).sample(prompts(3), 2, 0)
+    assert [a.tokens.tolist() for a in found] == [b.tokens.tolist() for b in greedy]
+    assert {a.sampling.temperature for a in found} == {0.0}
+
+
+def test_the_output_is_the_text_before_the_end_and_the_weights_are_those_that_were_loaded():
+    one, other = sampler(seed=1), sampler(seed=1)
+    other.policy.model.load_state_dict(tiny_model(seed=3).state_dict())
+    one.load(Weights(version=4, tensors=other.policy.model.state_dict()))
+    for a, b in zip(one.sample(prompts(3), 20, 0), other.sample(prompts(3), 20, 0), strict=True):
+        assert np.array_equal(a.tokens, b.tokens)
+        assert a.output == "".join(chr(97 + i) for i in a.tokens if i != IDS.eos)
+        assert a.policy_version == 4

@@ -61,3 +61,9 @@ def test_a_batch_is_a_function_of_seed_and_step_alone():
         assert torch.equal(a.tokens_BT, b.tokens_BT)
         assert torch.equal(a.masked_BT, b.masked_BT)
     assert not torch.equal(one.batch(0).masked_BT, one.batch(3).masked_BT)
+
+
+def test_whether_a_token_is_masked_does_not_depend_on_how_its_probability_was_drawn():
+    rows = [example([], [5]), example([], [6])]
+    drawn = [collate(rows, SFTSection(), noise_key=7 * n, mask_id=9, eos_id=8).masked_BT for n in range(2000)]
+    assert (torch.stack(drawn).double().mean(0) - 0.5).abs().max() < 0.05

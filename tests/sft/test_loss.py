@@ -1,13 +1,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.tiny import tiny_model
+from tests.tiny import IDS, tiny_model
 from unigrpo.algo.random import key
-from unigrpo.models import load_model
+from unigrpo.config import SFTSection
+from unigrpo.data.load import Example
+from unigrpo.models import Policy, load_model
+from unigrpo.sft.batches import collate
+from unigrpo.sft.loop import _backward as backward
 from unigrpo.sft.loss import mask_probabilities, sft_loss
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -75,3 +80,21 @@ def test_low_discrepancy_probabilities_visit_each_stratum_once():
     independent = mask_probabilities(torch.tensor(key("x")), 8, False, 0.0)
     assert len(independent.unique()) == 8
     assert sorted((independent * 8).long().tolist()) != list(range(8))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_batch_costs_what_its_sequences_cost_alone_without_padding(size):
+    section = SFTSection(eps=0.5)
+    asked = [([1, 2, 3], [5, 6, 8]), ([1], [6, 8]), ([4, 2], [3, 3, 5, 8])]
+    rows = [Example(id="x", prompt_tokens=np.array(p), response_tokens=np.array(r)) for p, r in asked]
+    batch = collate(rows, section, noise_key=key("batch"), mask_id=9, eos_id=8)
+    policy = Policy(tiny_model(), None, IDS)  # pyright: ignore[reportArgumentType]
+    expected = 0.0
+    for row in range(3):
+        seen, masked = batch.key_mask_BT[row], batch.masked_BT[row, batch.key_mask_BT[row]]
+        tokens = batch.tokens_BT[row, seen]
+        logits = policy.model(tokens.masked_fill(masked, 9)[None]).logits[0, masked]
+        total = torch.nn.functional.cross_entropy(logits, tokens[masked], reduction="sum").detach()
+        expected += float(total / batch.probability_B[row] / batch.answer_length_B[row] / 3)
+    assert not batch.key_mask_BT.all()
+    assert backward(policy, batch, size)["loss"] == pytest.approx(expected, rel=1e-5)

@@ -9,7 +9,6 @@ Source: GRPO (arXiv:2402.03300) and MMaDA equation 15; Dr.GRPO (arXiv:2503.20783
 import torch
 from torch import Tensor
 
-
 EQUAL = 1e-9
 """Rewards that lie no further apart are equal."""
 

@@ -75,7 +75,8 @@ class AlgoSection:
     beta: float = 0.01
     """Weight of the KL to the frozen reference policy; 0 never runs the reference."""
     kl: Literal["k1", "k2", "k3"] = "k3"
-    """Estimator of the KL, on the same masked tokens."""
+    """Estimator of the KL, on the same masked tokens. As a loss k2 has the gradient of KL(policy || reference), k3 that
+    of KL(reference || policy), and k1 none on average."""
     aggregation: Literal["sequence", "token"] = "sequence"
     """`sequence`: mean over a response's scored tokens, then over responses; `token`: mean over all scored tokens of
     the step."""

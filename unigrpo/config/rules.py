@@ -145,8 +145,8 @@ def range_is_a_range(it: NoiseSection, p: str) -> str | None:
 
 def elbo_weights_have_a_ratio(it: AlgoSection, p: str) -> str | None:
     """1/t belongs to masks that hide a share t of the response at random."""
-    if it.weight == "elbo" and it.noise.plan in ("trace", "ar"):
-        return f"{p}weight=elbo does not go with {p}noise.plan={it.noise.plan}: its masks follow an order."
+    if it.weight == "elbo" and it.noise.plan != "uniform":
+        return f"{p}weight=elbo does not go with {p}noise.plan={it.noise.plan}: its masks are not spread at random."
     return None
 
 
