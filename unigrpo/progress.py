@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from unigrpo.types import Metrics
 
-SHOWN = ("reward/mean", "eval/accuracy", "sft/loss", "policy/kl")
+SHOWN = ("reward/mean", "eval/accuracy", "sft/loss", "sft/held_out_loss", "policy/kl")
 console = Console(stderr=True)
 """All that is printed while a bar is up goes through this, or it would tear the bar."""
 
