@@ -3,11 +3,13 @@ import json
 import pytest
 import torch
 
-from tests.tiny import gradients, tiny_model
+from tests.tiny import IDS, gradients, tiny_model
 from unigrpo import checkpoint
 from unigrpo.config import OptimSection
 from unigrpo.engine import Engine, learning_rate
 from unigrpo.errors import CheckpointError, TrainingError
+from unigrpo.models import Policy, save_policy, train_tokenizer
+from unigrpo.state import restore_state
 
 
 def write(folder):
@@ -105,6 +107,13 @@ def test_state_of_another_model_is_refused():
     other = {name.replace("blocks.0", "blocks.7"): tensor for name, tensor in engine.state().items()}
     with pytest.raises(CheckpointError, match="of another model"):
         Engine(tiny_model(), OptimSection(), 1).load_state(other)
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    engine = Engine(tiny_model(), OptimSection(), 1)
+    save_policy(Policy(tiny_model(vocab=12), train_tokenizer([], 268), IDS), tmp_path)
+    with pytest.raises(CheckpointError, match=r"of another model: model\.transformer.* does not fit it"):
+        restore_state(Policy(tiny_model(), train_tokenizer([], 268), IDS), engine, tmp_path)
 
 
 def test_schedules_start_and_end_where_they_say():

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from unigrpo.engine import Engine
+from unigrpo.errors import CheckpointError
 from unigrpo.models.folder import read_tensors, weight_files
 from unigrpo.models.load import Policy, save_policy
 from unigrpo.models.lora import has_lora, load_lora, save_lora
@@ -35,5 +36,7 @@ def restore_state(policy: Policy, engine: Engine, folder: Path) -> None:
         own = policy.model.state_dict()
         for file in weight_files(folder):
             for name, tensor in read_tensors(file).items():
+                if name not in own or own[name].shape != tensor.shape:
+                    raise CheckpointError(f"{file} is of another model: {name} {tuple(tensor.shape)} does not fit it.")
                 own[name].copy_(tensor)
     engine.load_state(read_tensors(folder / OPTIMIZER))
