@@ -16,7 +16,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 
 from actors.workers import PolicyWorker, ReferenceWorker, RewardWorker
 from rewards.source import absolute_spec
-from rollout.colocated import needs_reference
+from rollout.colocated import needs_reference, usable_cores
 from unigrpo.batch import Batch
 from unigrpo.config import ClusterSection, TrainConfig
 from unigrpo.errors import ClusterError, UniGRPOError
@@ -117,7 +117,7 @@ def connect(cluster: ClusterSection, workers: int) -> None:
             _knock(address or "")
             ray.init(address=cluster.address, logging_level=logging.ERROR)
         else:
-            cores = max(workers, os.cpu_count() or 1)
+            cores = max(workers, usable_cores())
             ray.init(
                 address="local",
                 num_cpus=cores,

@@ -16,11 +16,16 @@ from unigrpo.state import restore_state
 
 
 def set_threads(threads: int | None) -> None:
-    """Gives torch so many threads in this process, by default one for each core.
+    """Gives torch so many threads in this process, by default one for each core it may use.
 
     Always set, in every process: sums depend on it in the last bit, and Ray gives its workers another default.
     """
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    torch.set_num_threads(threads or usable_cores())
+
+
+def usable_cores() -> int:
+    """Cores this process may run on, which a container or `taskset` can make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def policy_of(model: ModelSection, config: TrainConfig) -> Policy:

@@ -177,6 +177,6 @@ class ClusterSection:
     address: str | None = None
     """A running Ray cluster; by default one is started on 127.0.0.1, or the one of the Ray job we run in is used."""
     threads: int | None = None
-    """Torch threads of each worker; by default all cores. Small models are fastest with 1."""
+    """Torch threads of each worker; by default all cores it may use. Small models are fastest with 1."""
     timeout: float = 300.0
     """Seconds to wait for a worker to start."""

@@ -1,0 +1,22 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+CHILD = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import torch
+from rollout.colocated import set_threads
+set_threads(None)
+print(torch.get_num_threads())
+set_threads(3)
+print(torch.get_num_threads())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot tie a process to cores")
+def test_threads_are_the_cores_the_process_may_use_unless_given():
+    out = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["1", "3"]
