@@ -5,7 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-Task = Literal["text", "understand", "image"]
+Task = Literal["text", "understand", "image", "think_image"]
+"""Answer a text; answer about an image; draw; think about what to draw, then draw."""
+DRAWING: tuple[Task, ...] = ("image", "think_image")
+"""The tasks whose response holds an image."""
 Metrics = dict[str, float]
 
 
@@ -29,6 +32,13 @@ class Prompt:
     """[T] int64, with the template applied and the beginning-of-sequence id in front."""
     answer: str | None = None
     images: tuple[np.ndarray, ...] = ()
+    """[H, W, 3] uint8 each, as the image tokenizer was given them."""
+    stream: str = ""
+    """The entry of `tasks` it belongs to; empty in a run of one task."""
+    unconditional: np.ndarray | None = None
+    """Ids that stand in the place of `tokens` where guidance hides the prompt; None masks every token of it."""
+    known_codes: np.ndarray | None = None
+    """[N] int64, image codes that a drawing must keep, -1 where it is free; None when all is free."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """The other columns of the data row, for rewards that ask for them by name."""
 
@@ -41,6 +51,8 @@ class Sampling:
     guidance: float
     gen_length: int
     block_length: int
+    image_temperature: float = 1.0
+    image_guidance: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,15 +63,25 @@ class Rollout:
     """`step/prompt id/index in the group`: names the rollout in logs and keys its masks."""
     prompt: Prompt
     tokens: np.ndarray
-    """[L] int64, up to and including the first end-of-sequence id and its tail."""
+    """[L] int64. Text: up to and including the first end-of-sequence id and its tail. A drawing: the thought, if any,
+    the start of the image, its codes and its end."""
     commit_step: np.ndarray
-    """[L] int32, the denoising step at which each token was committed."""
+    """[L] int32, the denoising step at which each token was committed; -1 where it was given."""
     output: str
-    """The text before the first end-of-sequence id."""
+    """The text before the first end-of-sequence id; of a drawing the thought, if any."""
     sampling: Sampling
     truncated: bool
     """Whether the response filled `gen_length` without ending."""
     policy_version: int = 0
+    given: np.ndarray | None = None
+    """[L] bool, tokens that were not sampled and earn nothing; None when all were sampled."""
+    image: np.ndarray | None = None
+    """[H, W, 3] uint8, what was drawn."""
+
+    @property
+    def sampled(self) -> np.ndarray:
+        """[L] bool, the tokens that the policy chose."""
+        return np.ones(len(self.tokens), dtype=bool) if self.given is None else ~self.given
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,10 +1,12 @@
 """Configuration as dataclasses; importing this imports no torch."""
 
-from unigrpo.config.algo import AlgoSection, LikelihoodSection, NoiseSection
+from unigrpo.config.algo import AlgoSection, LikelihoodSection, NoiseRule, NoiseSection
 from unigrpo.config.sections import (
     CheckpointSection,
     ClusterSection,
     DataSection,
+    ImageSamplingSection,
+    ImageTokenizerSection,
     LoraSection,
     ModelSection,
     OptimSection,
@@ -13,7 +15,16 @@ from unigrpo.config.sections import (
     SamplingSection,
     TrackingSection,
 )
-from unigrpo.config.verbs import EvalConfig, EvalSection, GenerateConfig, SFTConfig, SFTSection, TrainConfig
+from unigrpo.config.verbs import (
+    EvalConfig,
+    EvalSection,
+    GenerateConfig,
+    SFTConfig,
+    SFTSection,
+    StreamSection,
+    TaskSection,
+    TrainConfig,
+)
 
 __all__ = [
     "AlgoSection",
@@ -23,9 +34,12 @@ __all__ = [
     "EvalConfig",
     "EvalSection",
     "GenerateConfig",
+    "ImageSamplingSection",
+    "ImageTokenizerSection",
     "LikelihoodSection",
     "LoraSection",
     "ModelSection",
+    "NoiseRule",
     "NoiseSection",
     "OptimSection",
     "RewardEntry",
@@ -33,6 +47,8 @@ __all__ = [
     "SFTConfig",
     "SFTSection",
     "SamplingSection",
+    "StreamSection",
+    "TaskSection",
     "TrackingSection",
     "TrainConfig",
 ]

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(kw_only=True)
-class NoiseSection:
+class NoiseRule:
     """Which response tokens are masked for a likelihood, and which of those are scored."""
 
     rule: Literal["formula", "even", "random", "full", "range", "cosine", "elbo"] = "formula"
@@ -33,6 +33,18 @@ class NoiseSection:
     """`trace`: neighbouring sampler steps that are scored together."""
     block_length: int = 32
     """`block`: tokens of a block."""
+
+
+@dataclass(kw_only=True)
+class NoiseSection(NoiseRule):
+    """Structured random mask ratios, and others for images if so wished."""
+
+    image: NoiseRule | None = None
+    """Rules of drawings; by default those of everything else."""
+
+    def of(self, task: str) -> NoiseRule:
+        """The rules of a task."""
+        return self.image if self.image and task in ("image", "think_image") else self
 
 
 @dataclass(kw_only=True)

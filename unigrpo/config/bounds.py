@@ -32,6 +32,14 @@ RATIO = Range("above 0 and at most 1", low=0, high=1, open_low=True)
 BELOW_ONE = Range("at least 0 and below 1", low=0, high=1, open_high=True)
 INSIDE = Range("above 0 and below 1", low=0, high=1, open_low=True, open_high=True)
 
+NOISE = {
+    "draws": COUNT,
+    "low": RATIO,
+    "high": RATIO,
+    "prompt_mask": BELOW_ONE,
+    "shrink": COUNT,
+    "block_length": COUNT,
+}
 SAMPLING = {
     "gen_length": COUNT,
     "block_length": COUNT,
@@ -48,7 +56,14 @@ RANGES: dict[str, dict[str, Range]] = {
     "EvalConfig": {"seed": NOT_NEGATIVE, "samples": COUNT, "limit": COUNT},
     "GenerateConfig": {"seed": NOT_NEGATIVE, "samples": COUNT},
     "EvalSection": {"every": COUNT, "samples": COUNT, "temperature": NOT_NEGATIVE, "limit": COUNT},
-    "SFTSection": {"batch_size": COUNT, "micro_batch": COUNT, "max_length": COUNT, "pad_to": COUNT, "eps": INSIDE},
+    "SFTSection": {
+        "batch_size": COUNT,
+        "micro_batch": COUNT,
+        "max_length": COUNT,
+        "pad_to": COUNT,
+        "eps": INSIDE,
+        "condition_dropout": SHARE,
+    },
     "ModelSection": {"vocab_size": COUNT},
     "LoraSection": {"rank": NOT_NEGATIVE, "alpha": POSITIVE},
     "DataSection": {
@@ -71,14 +86,18 @@ RANGES: dict[str, dict[str, Range]] = {
         "beta": NOT_NEGATIVE,
         "dynamic_sampling": NOT_NEGATIVE,
     },
-    "NoiseSection": {
-        "draws": COUNT,
-        "low": RATIO,
-        "high": RATIO,
-        "prompt_mask": BELOW_ONE,
-        "shrink": COUNT,
-        "block_length": COUNT,
+    "NoiseRule": NOISE,
+    "NoiseSection": NOISE,
+    "ImageTokenizerSection": {"resolution": COUNT, "batch_size": COUNT},
+    "ImageSamplingSection": {
+        "steps": COUNT,
+        "power": POSITIVE,
+        "temperature": NOT_NEGATIVE,
+        "guidance": NOT_NEGATIVE,
+        "choice_temperature": NOT_NEGATIVE,
     },
+    "TaskSection": {"weight": POSITIVE},
+    "StreamSection": {"batch_size": COUNT, "coefficient": POSITIVE, "pad_to": COUNT},
     "LikelihoodSection": {"micro_batch": COUNT, "chunk": COUNT},
     "OptimSection": {
         "lr": POSITIVE,

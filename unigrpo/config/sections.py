@@ -19,6 +19,18 @@ class LoraSection:
 
 
 @dataclass(kw_only=True)
+class ImageTokenizerSection:
+    """The image tokenizer: MAGVIT-v2, frozen. Only tasks with images need it."""
+
+    path: str | None = None
+    """Folder of its weights: one made by `unigrpo tokenizer`, or a published `showlab/magvitv2`."""
+    resolution: int = 256
+    """Height and width of an image in pixels; with the published network 256 gives 256 tokens and 512 gives 1024."""
+    batch_size: int = 16
+    """Most images encoded or decoded at one time."""
+
+
+@dataclass(kw_only=True)
 class ModelSection:
     """The policy: a published checkpoint folder, or a small model made from scratch."""
 
@@ -36,19 +48,31 @@ class ModelSection:
     """Recompute each block's activations in the backward pass: less memory, one more forward."""
     lora: LoraSection = field(default_factory=LoraSection)
     """Low-rank adapters instead of full training."""
+    image_tokenizer: ImageTokenizerSection = field(default_factory=ImageTokenizerSection)
+    """What turns images into tokens and back."""
+    legacy_visible_pads: bool = False
+    """Let every token see the left pads of a drawing prompt, as MMaDA's first releases were trained."""
 
 
 @dataclass(kw_only=True)
 class DataSection:
     """Where prompts come from and how a row becomes one."""
 
-    source: Literal["file", "gsm8k", "arithmetic", "countdown"] = "file"
-    """`file` reads `path`; `gsm8k` reads an official GSM8K JSONL file; the others generate their rows from `seed`."""
+    task: Literal["text", "understand", "image", "think_image"] = "text"
+    """What a prompt asks for: an answer to a text, an answer about an image, a drawing, or a thought and then a
+    drawing."""
+    source: Literal["file", "gsm8k", "arithmetic", "countdown", "shapes", "digits"] = "file"
+    """`file` reads `path`; `gsm8k` reads an official GSM8K JSONL file; `shapes` draws small scenes and `digits` takes
+    scikit-learn's handwritten digits; these and the others make their rows from `seed`."""
     path: str | None = None
     """A .jsonl, .json or .parquet file, or a folder saved by `datasets`."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Which column of the file holds each of `prompt`, `answer`, `response`, `id`; by default the column of that
-    name."""
+    """Which column of the file holds each of `prompt`, `answer`, `response`, `image`, `id`; by default the column of
+    that name."""
+    image_root: str | None = None
+    """Folder that the image paths of a file start from; by default the file's own."""
+    fit: Literal["crop", "squash", "pad"] = "crop"
+    """How an image becomes square: `crop` its centre, `squash` it, or `pad` it with white."""
     split: Literal["train", "test"] = "train"
     """Generated sources: `train`, or the held-out rows, which are disjoint from it."""
     size: int = 800
@@ -57,10 +81,15 @@ class DataSection:
     """`arithmetic`: digits of each operand."""
     operands: int = 3
     """`countdown`: how many numbers are given."""
+    kinds: list[str] = field(default_factory=list)
+    """`shapes`: the kinds of scene or question, such as `single`, `count` or `position`; by default all of the
+    task's."""
     template: Literal["chat", "plain"] = "chat"
     """`chat` wraps the prompt in MMaDA's chat turns; `plain` puts only the beginning-of-sequence id in front."""
     instruction: str = ""
-    """Text put in front of every prompt; `think` stands for MMaDA's thinking instruction."""
+    """Text put in front of every prompt; `think` stands for MMaDA's thinking instruction of the task."""
+    legacy_eot: bool = False
+    """Write the end of a turn as the text `<eot_id>`, as the caption and reasoning data of MMaDA's first releases."""
     max_prompt_length: int = 512
     """Most tokens a prompt may have."""
     too_long: Literal["error", "drop"] = "error"
@@ -71,6 +100,27 @@ class DataSection:
     """Draw the rows of each epoch in a seeded random order."""
     seed: int = 0
     """Seed of the generator and of the order."""
+
+
+@dataclass(kw_only=True)
+class ImageSamplingSection:
+    """How images are drawn: all codes in parallel, the most confident first (MaskGIT)."""
+
+    steps: int = 15
+    """Denoising steps of an image."""
+    schedule: Literal["cosine", "linear", "pow", "sigmoid"] = "cosine"
+    """Share of the codes that is still masked after each step."""
+    power: float = 2.0
+    """`pow`: exponent."""
+    temperature: float = 1.0
+    """Sampling temperature of the codes; 0 takes the most likely."""
+    guidance: float = 0.0
+    """Classifier-free guidance s: logits = u + (s + 1)(c - u), where u has an empty prompt; MMaDA's demo uses 3.5."""
+    choice_temperature: float = 1.0
+    """Gumbel noise, times this, on the log-confidence that decides which codes stay."""
+    choice_schedule: Literal["linear", "compound"] = "linear"
+    """How that noise fades: times 1 - r at progress r, or, as in MMaDA's code, by the product of all of them so
+    far."""
 
 
 @dataclass(kw_only=True)
@@ -97,6 +147,8 @@ class SamplingSection:
     """Stop a response after the block in which it ended."""
     batch_size: int = 256
     """Most responses in one forward pass."""
+    image: ImageSamplingSection = field(default_factory=ImageSamplingSection)
+    """Drawing, for the tasks `image` and `think_image`; what stands above is for text."""
 
 
 @dataclass(kw_only=True)

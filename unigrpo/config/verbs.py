@@ -36,6 +36,41 @@ class EvalSection:
 
 
 @dataclass(kw_only=True)
+class TaskSection:
+    """One of the tasks that a run trains together: its prompts, how it is sampled, and what it earns."""
+
+    weight: float = 1.0
+    """Share of the prompts of a step, relative to the other tasks."""
+    data: DataSection = field(default_factory=DataSection)
+    """Training prompts; `data.task` says what they ask for."""
+    eval: DataSection | None = None
+    """Prompts for the evaluation; none, no evaluation of this task."""
+    rollout: SamplingSection = field(default_factory=SamplingSection)
+    """Sampling."""
+    rewards: dict[str, RewardEntry] = field(default_factory=dict)
+    """What a response earns, by name."""
+    solved: str | None = None
+    """The reward whose value of at least 1 means solved; by default the first one."""
+
+
+@dataclass(kw_only=True)
+class StreamSection:
+    """One of the kinds of example that supervised fine-tuning mixes."""
+
+    data: DataSection = field(default_factory=DataSection)
+    """Prompts with responses, or with images to draw; `data.task` says which."""
+    held_out: DataSection | None = None
+    """Rows for a validation loss."""
+    batch_size: int = 16
+    """Examples of one optimiser step."""
+    coefficient: float = 1.0
+    """Factor of its loss in the sum."""
+    pad_to: int | None = None
+    """Tokens a response (of `think_image` the thought) is filled up to with end-of-sequence, which are trained; by
+    default the longest of the batch. For `think_image` sample with the same `rollout.gen_length`."""
+
+
+@dataclass(kw_only=True)
 class SFTSection:
     """Supervised fine-tuning with the masked-diffusion loss."""
 
@@ -52,6 +87,8 @@ class SFTSection:
     """Spread the mask ratios of a batch evenly over (0, 1): same mean, less variance."""
     eps: float = 1e-3
     """Smallest mask probability: p = (1 - eps) t + eps."""
+    condition_dropout: float = 0.1
+    """Share of the drawings whose prompt is left out, so that guidance has something to compare with."""
 
 
 @dataclass(kw_only=True)
@@ -76,6 +113,8 @@ class TrainConfig:
     """Sampling."""
     rewards: dict[str, RewardEntry] = field(default_factory=dict)
     """What a response earns, by name; `rewards.NAME.weight=0.1` adds one."""
+    tasks: dict[str, TaskSection] = field(default_factory=dict)
+    """Several tasks in one run, by name, each with its own data, sampling and rewards, instead of those above."""
     algo: AlgoSection = field(default_factory=AlgoSection)
     """Objective and likelihood."""
     optim: OptimSection = field(default_factory=OptimSection)
@@ -114,6 +153,8 @@ class SFTConfig:
     """Steps between validation losses."""
     stop_below: float | None = None
     """Stop early, once the validation loss is below this."""
+    streams: dict[str, StreamSection] = field(default_factory=dict)
+    """Several kinds of example in one run, by name, instead of `data` and `held_out`."""
     sft: SFTSection = field(default_factory=SFTSection)
     """Loss and batches."""
     optim: OptimSection = field(default_factory=lambda: OptimSection(lr=5e-5, weight_decay=0.01, schedule="cosine"))
