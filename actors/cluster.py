@@ -18,7 +18,7 @@ from actors.workers import PolicyWorker, ReferenceWorker, RewardWorker
 from rewards.source import absolute_spec
 from rollout.colocated import needs_reference, usable_cores
 from unigrpo.batch import Batch
-from unigrpo.config import ClusterSection, TrainConfig
+from unigrpo.config import ClusterSection, DataSection, RewardEntry, TrainConfig
 from unigrpo.errors import ClusterError, UniGRPOError
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
@@ -78,9 +78,9 @@ class RemoteLearner:
     def __init__(self, actor: ActorHandle):
         self.actor = actor
 
-    def learn(self, batch: Batch) -> Metrics:
+    def learn(self, batches: Sequence[Batch]) -> Metrics:
         """See `unigrpo.learner.Learner.learn`."""
-        return call(self.actor.learn.remote(batch), what="the policy worker")
+        return call(self.actor.learn.remote(batches), what="the policy worker")
 
     def weights(self) -> None:
         """Nothing travels: see `RemoteSampler.load`."""
@@ -146,10 +146,25 @@ def _spawn(worker: type, gpus: float, *args: Any) -> Any:
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     """The config with paths that do not depend on the folder a worker runs in."""
-    model = replace(config.model, path=config.model.path and os.path.abspath(config.model.path))
-    data = replace(config.data, path=config.data.path and os.path.abspath(config.data.path))
-    rewards = {name: replace(entry, path=absolute_spec(entry.path)) for name, entry in config.rewards.items()}
-    return replace(config, model=model, data=data, rewards=rewards)
+    images = replace(config.model.image_tokenizer, path=_path(config.model.image_tokenizer.path))
+    model = replace(config.model, path=_path(config.model.path), image_tokenizer=images)
+    tasks = {
+        name: replace(task, data=_data(task.data), eval=task.eval and _data(task.eval), rewards=_rewards(task.rewards))
+        for name, task in config.tasks.items()
+    }
+    return replace(config, model=model, data=_data(config.data), rewards=_rewards(config.rewards), tasks=tasks)
+
+
+def _path(path: str | None) -> str | None:
+    return path and os.path.abspath(path)
+
+
+def _data(section: DataSection) -> DataSection:
+    return replace(section, path=_path(section.path), image_root=_path(section.image_root))
+
+
+def _rewards(rewards: dict[str, RewardEntry]) -> dict[str, RewardEntry]:
+    return {name: replace(entry, path=absolute_spec(entry.path)) for name, entry in rewards.items()}
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import ray
 from ray.actor import ActorHandle
 from torch import Tensor
 
-from rewards.scorer import Scorer
+from rewards.tasks import TaskScorer
 from rollout.colocated import Colocated, make_reference, set_threads
 from unigrpo.batch import Batch
-from unigrpo.config import TrainConfig
+from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 
@@ -24,9 +24,9 @@ class RemoteReference:
     def __init__(self, actor: ActorHandle):
         self.actor = actor
 
-    def logprobs(self, batch: Batch) -> list[Tensor]:
-        """One [B, K, C] tensor for each inner update; the actor makes the same masks from the batch's keys."""
-        return ray.get(self.actor.logprobs.remote(batch))
+    def logprobs(self, batches: Sequence[Batch]) -> list[list[Tensor]]:
+        """For each inner update a [B, K, C] tensor for each batch; the actor makes the same masks from their keys."""
+        return ray.get(self.actor.logprobs.remote(batches))
 
 
 class PolicyWorker:
@@ -49,9 +49,9 @@ class PolicyWorker:
         """See `rollout.sampler.Sampler.sample`."""
         return self.policy.sampler.sample(prompts, group_size, step, temperature)
 
-    def learn(self, batch: Batch) -> Metrics:
+    def learn(self, batches: Sequence[Batch]) -> Metrics:
         """See `unigrpo.learner.Learner.learn`."""
-        return self.policy.learner.learn(batch)
+        return self.policy.learner.learn(batches)
 
     def hand_over(self) -> None:
         """Gives the learner's weights to the sampler, within the actor."""
@@ -77,9 +77,9 @@ class ReferenceWorker:
         set_threads(self.config.cluster.threads)
         self.reference = make_reference(self.config)
 
-    def logprobs(self, batch: Batch) -> list[Tensor]:
+    def logprobs(self, batches: Sequence[Batch]) -> list[list[Tensor]]:
         """See `unigrpo.learner.Reference.logprobs`."""
-        return self.reference.logprobs(batch)
+        return self.reference.logprobs(batches)
 
 
 class RewardWorker:
@@ -90,7 +90,7 @@ class RewardWorker:
 
     def start(self) -> None:
         """Loads the rewards."""
-        self.scorer = Scorer(self.config.rewards)
+        self.scorer = TaskScorer({name: task.rewards for name, task in tasks_of(self.config).items()})
 
     def score(self, rollouts: list[Rollout]) -> list[Scored]:
         """See `rewards.scorer.Scorer.score`."""

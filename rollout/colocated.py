@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from unigrpo.models.image_tokenizer import ImageTokenizer
 
 from rollout.sampler import Sampler
-from unigrpo.config import LoraSection, ModelSection, TrainConfig
+from unigrpo.config import EvalConfig, LoraSection, ModelSection, TrainConfig, tasks_of
 from unigrpo.data.load import texts
 from unigrpo.engine import Engine
 from unigrpo.learner import Learner, Reference, ReferencePolicy
-from unigrpo.models.load import Policy, load_policy
+from unigrpo.models.load import Policy, load_policy, resolve_device
 from unigrpo.state import restore_state
 
 
@@ -30,7 +31,19 @@ def usable_cores() -> int:
 
 def policy_of(model: ModelSection, config: TrainConfig) -> Policy:
     """The policy of a run; a preset's tokenizer is trained on the run's data."""
-    return load_policy(model, texts(config.data) if model.preset else None, config.seed)
+    return load_policy(model, texts_of(config) if model.preset else None, config.seed)
+
+
+def texts_of(config: TrainConfig) -> list[str]:
+    """The texts of a run's data, of which a preset's tokenizer is made."""
+    return [text for task in tasks_of(config).values() for text in texts(task.data)]
+
+
+def load_images(config: TrainConfig | EvalConfig) -> ImageTokenizer | None:
+    """The image tokenizer of a run; none when no task has images."""
+    if all(task.data.task == "text" for task in tasks_of(config).values()):
+        return None
+    return ImageTokenizer.load(config.model.image_tokenizer, resolve_device(config.model.device))
 
 
 def make_reference(config: TrainConfig) -> Reference:
@@ -69,4 +82,6 @@ class Colocated:
         elif reference is None and needs_reference(config):
             reference = make_reference(config)
         engine = Engine(policy.model, config.optim, config.steps * config.algo.mu)
-        return cls(Learner(policy, engine, config.algo, reference), Sampler(policy, config.rollout, config.seed))
+        settings = {name: task.rollout for name, task in tasks_of(config).items()}
+        sampler = Sampler(policy, settings, config.seed, load_images(config))
+        return cls(Learner(policy, engine, config.algo, reference), sampler)

@@ -1,37 +1,35 @@
-"""The sampler: prompts in, groups of rollouts out."""
+"""The sampler: prompts in, groups of rollouts out, whatever they ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
+from unigrpo.models.image_tokenizer import ImageTokenizer
 
+from rollout.drawing import drawings
+from rollout.jobs import Jobs, response_length
 from rollout.text import denoise
-from unigrpo.algo.random import key
-from unigrpo.batch import left_pad
 from unigrpo.config import SamplingSection
+from unigrpo.errors import ConfigError
 from unigrpo.learner import Weights
-from unigrpo.models.ids import support
+from unigrpo.models.ids import text_support
 from unigrpo.models.load import Policy
-from unigrpo.types import Prompt, Rollout, Sampling
-
-
-def response_length(tokens_C: np.ndarray, eos: int, tail: int) -> tuple[int, bool]:
-    """Tokens up to and including the first end-of-sequence and at most `tail` more of them, and whether it ended."""
-    ends = np.flatnonzero(tokens_C == eos)
-    if not len(ends):
-        return len(tokens_C), False
-    stop = int(ends[0]) + 1
-    while stop < len(tokens_C) and stop - ends[0] <= tail and tokens_C[stop] == eos:
-        stop += 1
-    return stop, True
+from unigrpo.types import DRAWING, Prompt, Rollout
 
 
 class Sampler:
     """Draws rollouts from a policy; a rollout depends on the run's seed, the step, its prompt and its index alone."""
 
-    def __init__(self, policy: Policy, settings: SamplingSection, seed: int):
-        self.policy, self.settings, self.seed = policy, settings, seed
+    def __init__(
+        self,
+        policy: Policy,
+        settings: SamplingSection | Mapping[str, SamplingSection],
+        seed: int,
+        images: ImageTokenizer | None = None,
+    ):
+        """Settings are those of every prompt, or of the prompts of each stream by its name."""
+        self.policy, self.seed, self.images = policy, seed, images
+        self.streams = {"": settings} if isinstance(settings, SamplingSection) else dict(settings)
         self.version = 0
 
     def load(self, weights: Weights) -> None:
@@ -53,50 +51,61 @@ class Sampler:
 
         Args:
             step: the training step, or a name such as "eval"; part of every rollout's id and of its randomness.
-            temperature: instead of the one in the settings.
+            temperature: of text, instead of the one in the settings.
+
+        Raises:
+            ConfigError: a prompt asks for a drawing, and there is no image tokenizer.
         """
-        settings = self.settings if temperature is None else replace(self.settings, temperature=temperature)
         jobs = [(prompt, index) for prompt in prompts for index in range(group_size)]
-        order = sorted(range(len(jobs)), key=lambda job: len(jobs[job][0].tokens))
+        order: dict[tuple[str, str], list[int]] = {}
+        for job in sorted(range(len(jobs)), key=lambda job: len(jobs[job][0].tokens)):
+            order.setdefault((jobs[job][0].stream, jobs[job][0].task), []).append(job)
         rollouts: dict[int, Rollout] = {}
-        for at in range(0, len(order), settings.batch_size):
-            part = order[at : at + settings.batch_size]
-            rollouts |= zip(part, self._batch([jobs[job] for job in part], step, settings), strict=True)
+        for (stream, task), members in order.items():
+            settings = self.streams[stream]
+            settings = settings if temperature is None else replace(settings, temperature=temperature)
+            make = self._drawings if task in DRAWING else self._texts
+            for at in range(0, len(members), settings.batch_size):
+                part = members[at : at + settings.batch_size]
+                made = make(Jobs.of([jobs[job] for job in part], settings, self.policy), step)
+                rollouts |= zip(part, made, strict=True)
         return [rollouts[job] for job in range(len(jobs))]
 
-    def _batch(self, jobs: list[tuple[Prompt, int]], step, settings: SamplingSection) -> list[Rollout]:
-        ids, model = self.policy.ids, self.policy.model
-        device = next(model.parameters()).device
-        prompt_BP, mask_BP = left_pad([prompt.tokens for prompt, _ in jobs], ids.pad)
-        keys_B = torch.tensor([key(self.seed, str(step), prompt.id, index, "sample") for prompt, index in jobs])
-        response_BC, commit_BC = denoise(
-            model,
-            prompt_BP.to(device),
-            mask_BP.to(device),
-            keys_B.to(device),
-            settings,
+    def _texts(self, jobs: Jobs, step: int | str) -> list[Rollout]:
+        ids = self.policy.ids
+        denoised = denoise(
+            self.policy.model,
+            jobs.tokens_BP,
+            jobs.mask_BP,
+            jobs.keys(self.seed, step, "sample"),
+            jobs.settings,
             ids.mask,
-            support(ids, jobs[0][0].task),
+            text_support(ids),
             ids.eos,
         )
-        drawn = zip(jobs, response_BC.cpu().numpy(), commit_BC.cpu().numpy(), strict=True)
-        return [self._rollout(*job, step, tokens_C, commit_C, settings) for job, tokens_C, commit_C in drawn]
+        response_BC, commit_BC = (tensor.cpu().numpy() for tensor in denoised)
+        return [
+            self._text(jobs, row, step, *drawn) for row, drawn in enumerate(zip(response_BC, commit_BC, strict=True))
+        ]
 
-    def _rollout(self, prompt: Prompt, index: int, step, tokens_C, commit_C, settings: SamplingSection) -> Rollout:
-        length, ended = response_length(tokens_C, self.policy.ids.eos, settings.eos_tail)
-        content = tokens_C[:length][tokens_C[:length] != self.policy.ids.eos]
+    def _text(self, jobs: Jobs, row: int, step: int | str, tokens_C: np.ndarray, commit_C: np.ndarray) -> Rollout:
+        length, ended = response_length(tokens_C, self.policy.ids.eos, jobs.settings.eos_tail)
         return Rollout(
-            id=f"{step}/{prompt.id}/{index}",
-            prompt=prompt,
+            id=f"{step}/{jobs.prompts[row].id}/{jobs.indices[row]}",
+            prompt=jobs.prompts[row],
             tokens=tokens_C[:length].astype(np.int64),
             commit_step=commit_C[:length].astype(np.int32),
-            output=str(self.policy.tokenizer.decode(content, skip_special_tokens=True)),
-            sampling=Sampling(
-                temperature=settings.temperature,
-                guidance=settings.guidance,
-                gen_length=settings.gen_length,
-                block_length=settings.block_length,
-            ),
+            output=self.policy.text(tokens_C[:length]),
+            sampling=jobs.sampling,
             truncated=not ended,
             policy_version=self.version,
         )
+
+    def _drawings(self, jobs: Jobs, step: int | str) -> list[Rollout]:
+        if self.images is None:
+            raise ConfigError(
+                f"prompt {jobs.prompts[0].id} asks for a drawing, but there is no image tokenizer: set "
+                "model.image_tokenizer.path."
+            )
+        drawn = drawings(self.policy, self.images, jobs, self.seed, step)
+        return [replace(rollout, policy_version=self.version) for rollout in drawn]

@@ -1,12 +1,18 @@
 """How many tokens a denoising step commits, and which ones.
 
-B rows, S positions of a block.
+B rows, S positions of a block, or steps of an image.
 
 Source: LLaDA (arXiv:2502.09992), low-confidence remasking; Fast-dLLM (arXiv:2505.22618) for the threshold.
 """
 
+import itertools
+import math
+import operator
+
 import torch
 from torch import Tensor
+
+from unigrpo.config import ImageSamplingSection
 
 
 def commit_counts(masked: int, steps: int) -> list[int]:
@@ -24,3 +30,32 @@ def most_confident(confidence_BS: Tensor, count: int) -> Tensor:
 def above_threshold(confidence_BS: Tensor, threshold: float) -> Tensor:
     """True where the confidence is at least `threshold`, and always at the largest value of a row."""
     return (confidence_BS >= threshold) | most_confident(confidence_BS, 1)
+
+
+def masked_shares(settings: ImageSamplingSection) -> list[float]:
+    """Share of an image's codes that is still masked after each step; 0 after the last.
+
+    Source: MaskGIT (arXiv:2202.04200), section 3.3; the sigmoid as in MMaDA's code.
+    """
+    progress_S = torch.arange(1, settings.steps, dtype=torch.float64).div(settings.steps).float()
+    if settings.schedule == "cosine":
+        shares_S = torch.cos(progress_S * math.pi * 0.5)
+    elif settings.schedule == "linear":
+        shares_S = 1 - progress_S
+    elif settings.schedule == "pow":
+        shares_S = 1 - progress_S**settings.power
+    else:
+        start, end = torch.sigmoid(torch.tensor([3.0, -3.0]))
+        shares_S = (start - torch.sigmoid(6 * progress_S - 3)) / (start - end)
+    return [*shares_S.clamp(1e-6, 1.0).tolist(), 0.0]
+
+
+def choice_temperatures(settings: ImageSamplingSection) -> list[float]:
+    """Factor of the noise on the confidence at each step: fading with the progress, or with the product of all so far.
+
+    Source: MaskGIT (arXiv:2202.04200) for `linear`; MMaDA's code for `compound`.
+    """
+    fading = [1 - step / settings.steps for step in range(1, settings.steps + 1)]
+    if settings.choice_schedule == "compound":
+        fading = list(itertools.accumulate(fading, operator.mul))
+    return [settings.choice_temperature * factor for factor in fading]

@@ -1,7 +1,7 @@
 """Semi-autoregressive denoising of text: blocks from left to right, the most confident tokens of a block first.
 
-B rows, P prompt positions, C response positions, T = P + C, S positions of a block, n masked positions, V ids of the
-support.
+B rows, P prompt positions, C response positions, F positions that follow (F may be 0), T = P + C + F, S positions of a
+block, n masked positions, V ids of the support.
 
 Source: LLaDA (arXiv:2502.09992), section 2.4; block decoding and guidance as in MMaDA (arXiv:2505.15809).
 """
@@ -32,14 +32,20 @@ class _State:
     step_B: Tensor
     """Steps that each row has had: its own count, so that its neighbours cannot change it."""
     rows: Tensor
+    prompt_width: int
 
     def keep(self, alive_B: Tensor) -> "_State":
-        return _State(**{name: value[alive_B] for name, value in vars(self).items()})
+        kept = {name: value[alive_B] for name, value in vars(self).items() if name != "prompt_width"}
+        return _State(**kept, prompt_width=self.prompt_width)
 
     def place(self, block: slice) -> slice:
         """Where a block of the response lies in `tokens_BT`."""
-        prompt_width = self.tokens_BT.shape[1] - self.commit_BC.shape[1]
-        return slice(prompt_width + block.start, prompt_width + block.stop)
+        return slice(self.prompt_width + block.start, self.prompt_width + block.stop)
+
+    @property
+    def response_BC(self) -> Tensor:
+        """The response so far."""
+        return self.tokens_BT[:, self.place(slice(0, self.commit_BC.shape[1]))]
 
 
 def _confidence(logits_nV: Tensor, chosen_n: Tensor, kind: str, keys_n: Tensor, counters_n: Tensor) -> Tensor:
@@ -72,7 +78,7 @@ def _propose(model, state: _State, block: slice, settings: SamplingSection, mask
     inputs = [state.tokens_BT]
     if settings.guidance > 0:
         inputs.append(state.tokens_BT.clone())
-        inputs[1][:, :-width] = mask_id
+        inputs[1][:, : state.prompt_width] = mask_id
     positions_BT = pad_free_positions(state.key_mask_BT)
     hidden = [model.hidden_states(ids, state.key_mask_BT, positions_BT)[:, place][masked_BS] for ids in inputs]
 
@@ -125,6 +131,7 @@ def denoise(
     mask_id: int,
     support: Support,
     eos_id: int | None = None,
+    following_BF: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Fills `gen_length` masked positions after each prompt.
 
@@ -133,6 +140,7 @@ def denoise(
         prompt_mask_BP: bool, False on the pads; they are never seen.
         keys_B: int64; all randomness of a row is a function of its key, so its neighbours cannot change it.
         eos_id: rows that hold this id after a block are finished, if `settings.early_stop`; later blocks stay masked.
+        following_BF: ids that stand after the response, such as the masks of an image to be drawn.
 
     Returns:
         Response ids [B, C], and the step of its row at which each was committed [B, C], -1 where a position stayed
@@ -141,21 +149,23 @@ def denoise(
     rows, width = len(prompt_BP), settings.gen_length
     response_BC = torch.full((rows, width), mask_id, dtype=torch.long, device=prompt_BP.device)
     commit_BC = torch.full_like(response_BC, -1)
+    after_BX = response_BC if following_BF is None else torch.cat([response_BC, following_BF], 1)
     state = _State(
-        torch.cat([prompt_BP, response_BC], 1),
+        torch.cat([prompt_BP, after_BX], 1),
         commit_BC.clone(),
-        torch.cat([prompt_mask_BP, torch.ones_like(response_BC, dtype=torch.bool)], 1),
+        torch.cat([prompt_mask_BP, torch.ones_like(after_BX, dtype=torch.bool)], 1),
         keys_B,
         torch.zeros_like(keys_B),
         torch.arange(rows, device=prompt_BP.device),
+        prompt_BP.shape[1],
     )
     for start in range(0, width, settings.block_length):
         block = slice(start, start + settings.block_length)
         _denoise_block(model, state, block, settings, mask_id, support)
-        response_BC[state.rows] = state.tokens_BT[:, -width:]
+        response_BC[state.rows] = state.response_BC
         commit_BC[state.rows] = state.commit_BC
         if settings.early_stop and eos_id is not None:
-            alive_B = ~(state.tokens_BT[:, -width:] == eos_id).any(-1)
+            alive_B = ~(state.response_BC == eos_id).any(-1)
             if not alive_B.any():
                 break
             if not alive_B.all():

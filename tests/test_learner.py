@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.tiny import IDS, SUPPORT, gradients, scored_group, tiny_batch, tiny_model
+from tests.tiny import IDS, gradients, scored_group, tiny_batch, tiny_model
 from unigrpo.algo.advantage import advantages
 from unigrpo.algo.likelihood import token_logprobs
-from unigrpo.batch import make_batch
+from unigrpo.batch import make_batches
 from unigrpo.config import AlgoSection, LikelihoodSection, NoiseSection, OptimSection
 from unigrpo.engine import Engine
 from unigrpo.errors import TrainingError
@@ -24,7 +24,7 @@ def learner(algo, model=None, reference=None, lr=1e-2, max_grad_norm=0.0):
 
 def first_gradient(algo, batch=None, model=None, reference=None):
     one = learner(algo, model, reference)
-    metrics = one._backward(batch if batch is not None else tiny_batch(algo), 0, None, reference)
+    metrics = one._backward([batch if batch is not None else tiny_batch(algo)], 0, None, reference)
     return gradients(one.model), metrics
 
 
@@ -39,7 +39,7 @@ def test_first_update_is_the_advantage_weighted_score_function_with_ratio_exactl
     masked = batch.tokens_BT.clone()
     masked[:, -6:][views.masked_BKC[:, 0]] = 9
     scored = views.scored_BKC[:, 0]
-    logprobs = token_logprobs(model, masked, batch.key_mask_BT, batch.tokens_BT[:, -6:], scored, batch.support)
+    logprobs = token_logprobs(model, masked, batch.key_mask_BT, batch.tokens_BT[:, -6:], scored, batch.supports)
     means = logprobs.sum(-1) / scored.sum(-1)
     (-(batch.advantages_B * means).mean()).backward()
     torch.testing.assert_close(found, gradients(model), atol=1e-7, rtol=1e-5)
@@ -50,7 +50,7 @@ def test_first_update_is_the_advantage_weighted_score_function_with_ratio_exactl
 def test_loss_and_gradient_do_not_depend_on_micro_batches(size, aggregation):
     def run(micro_batch):
         algo = AlgoSection(aggregation=aggregation, likelihood=LikelihoodSection(micro_batch=micro_batch))
-        reference = frozen_logprobs(tiny_model(seed=5), tiny_batch(algo), algo, range(1))[0]
+        reference = frozen_logprobs(tiny_model(seed=5), [tiny_batch(algo)], algo, range(1))[0]
         return first_gradient(algo, reference=reference)
 
     (whole, a), (part, b) = run(6), run(size)
@@ -73,10 +73,10 @@ def test_loss_and_gradient_do_not_depend_on_the_order_of_the_responses():
 def test_old_policy_and_reference_score_the_masks_of_the_policy_bit_for_bit():
     algo = AlgoSection(mu=3, likelihood=LikelihoodSection(micro_batch=6))
     batch, model = tiny_batch(algo), tiny_model()
-    reference = Reference(copy.deepcopy(model), algo).logprobs(batch)
-    for update, old in enumerate(frozen_logprobs(model, batch, algo, range(3))):
+    reference = Reference(copy.deepcopy(model), algo).logprobs([batch])
+    for update, [old] in enumerate(frozen_logprobs(model, [batch], algo, range(3))):
         with_gradient = score_views(model, batch, batch.views(algo, update), slice(0, 6), algo)
-        assert torch.equal(old, reference[update])
+        assert torch.equal(old, reference[update][0])
         assert torch.equal(old, with_gradient.detach())
 
 
@@ -91,24 +91,24 @@ def test_masks_of_their_own_for_the_old_policy_would_break_the_ratio():
     """The negative control: with another seed the log-probabilities of equal weights differ."""
     algo = AlgoSection()
     model = tiny_model()
-    ours, other = (frozen_logprobs(model, tiny_batch(algo, seed=seed), algo, range(1))[0] for seed in (0, 1))
+    ours, other = (frozen_logprobs(model, [tiny_batch(algo, seed=seed)], algo, range(1))[0][0] for seed in (0, 1))
     assert not torch.equal(ours, other)
 
 
 def test_without_kl_the_reference_never_runs():
     class Untouchable:
-        def logprobs(self, batch):
+        def logprobs(self, batches):
             raise AssertionError("the reference ran")
 
     algo = AlgoSection(beta=0.0)
-    metrics = learner(algo, reference=Untouchable()).learn(tiny_batch(algo))
+    metrics = learner(algo, reference=Untouchable()).learn([tiny_batch(algo)])
     assert "policy/kl" not in metrics
 
 
 def test_kl_is_zero_and_flat_when_the_policy_is_the_reference():
     algo = AlgoSection(beta=1.0)
     batch, model = tiny_batch(algo), tiny_model()
-    reference = Reference(copy.deepcopy(model), algo).logprobs(batch)[0]
+    reference = Reference(copy.deepcopy(model), algo).logprobs([batch])[0]
     with_kl, metrics = first_gradient(algo, batch, copy.deepcopy(model), reference)
     without, _ = first_gradient(AlgoSection(beta=0.0), batch, copy.deepcopy(model))
     assert metrics["kl"] == pytest.approx(0.0, abs=1e-12)
@@ -121,7 +121,7 @@ def test_dropping_a_zero_advantage_group_leaves_the_direction_of_the_gradient():
     dead = scored_group([3], [[1, 1], [2, 2, 2]], [1.0, 1.0], "dead")
 
     def gradient(scored):
-        batch = make_batch(scored, 2, algo, seed=0, mask_id=9, pad_id=8, support=SUPPORT)
+        [batch] = make_batches(scored, 2, algo, seed=0, ids=IDS)
         return first_gradient(algo, batch)[0]
 
     with_dead, without = gradient(live + dead), gradient(live)
@@ -131,7 +131,7 @@ def test_dropping_a_zero_advantage_group_leaves_the_direction_of_the_gradient():
 def test_inner_updates_move_the_ratio_and_are_counted_by_optimiser_step():
     algo = AlgoSection(mu=3, likelihood=LikelihoodSection(micro_batch=2))
     one = learner(algo, reference=Reference(tiny_model(), algo))
-    metrics = one.learn(tiny_batch(algo))
+    metrics = one.learn([tiny_batch(algo)])
     assert one.engine.step_count == 3
     assert metrics["policy/ratio"] != 1.0
     assert metrics["policy/kl"] > 0
@@ -143,7 +143,7 @@ def test_dropout_stops_the_run_before_the_first_update():
     model.transformer.blocks[0].attn_out.register_forward_hook(lambda m, i, out: torch.nn.functional.dropout(out, 0.5))
     algo = AlgoSection()
     with pytest.raises(TrainingError, match="Is dropout on"):
-        learner(algo, model).learn(tiny_batch(algo))
+        learner(algo, model).learn([tiny_batch(algo)])
 
 
 def test_prompt_pads_and_what_follows_the_response_have_no_influence_on_the_masks_or_the_loss():
@@ -158,7 +158,7 @@ def test_prompt_pads_and_what_follows_the_response_have_no_influence_on_the_mask
 def test_the_distribution_that_was_sampled_is_scored_when_asked():
     """Guided and tempered, against the likelihood computed from the same pieces by hand."""
     algo = AlgoSection(beta=0.0, mu=1, likelihood=LikelihoodSection(temperature="sampled", guided=True))
-    batch = replace(tiny_batch(algo), temperature_B=torch.full((6,), 0.7), guidance_B=torch.full((6,), 1.5))
+    batch = replace(tiny_batch(algo), temperature_BS=torch.full((6, 1), 0.7), guidance_BS=torch.full((6, 1), 1.5))
     model, views = tiny_model(), batch.views(algo, 0)
     found = score_views(model, batch, views, slice(0, 6), algo)[:, 0]
     masked = batch.tokens_BT.clone()
@@ -171,14 +171,14 @@ def test_the_distribution_that_was_sampled_is_scored_when_asked():
     expected = expected.gather(-1, batch.tokens_BT[:, -6:, None].clamp(max=8))[..., 0]
     scored = views.scored_BKC[:, 0]
     torch.testing.assert_close(found[scored], expected[scored], atol=1e-5, rtol=1e-5)
-    metrics = learner(algo).learn(batch)
+    metrics = learner(algo).learn([batch])
     assert metrics["policy/ratio"] == 1.0
 
 
 def test_with_weights_that_do_not_move_every_update_has_ratio_one_and_no_kl():
     """Each update meets the old and the reference log-probabilities of its own masks and of its own rows."""
     algo = AlgoSection(mu=3, likelihood=LikelihoodSection(micro_batch=2))
-    metrics = learner(algo, reference=Reference(tiny_model(), algo), lr=0.0).learn(tiny_batch(algo))
+    metrics = learner(algo, reference=Reference(tiny_model(), algo), lr=0.0).learn([tiny_batch(algo)])
     assert metrics["policy/ratio"] == pytest.approx(1.0, abs=1e-5)
     assert metrics["policy/kl"] == pytest.approx(0.0, abs=1e-8)
 
@@ -187,7 +187,7 @@ def test_version_counts_batches_and_survives_a_restart():
     algo = AlgoSection(beta=0.0, mu=3)
     one, other = learner(algo), learner(algo)
     for _ in range(2):
-        one.learn(tiny_batch(algo))
+        one.learn([tiny_batch(algo)])
     other.engine.load_state(one.engine.state())
     assert one.weights().version == other.weights().version == 2
 
@@ -197,10 +197,10 @@ def test_a_batch_carries_what_the_sampler_recorded_and_a_key_for_each_rollout():
     sampling = replace(scored[0].rollout.sampling, temperature=0.7, guidance=1.5)
     scored = [replace(item, rollout=replace(item.rollout, sampling=sampling)) for item in scored]
     algo = AlgoSection(advantage="wd1", psi=0.5)
-    batch = make_batch(scored, 2, algo, seed=0, mask_id=9, pad_id=8, support=SUPPORT)
+    [batch] = make_batches(scored, 2, algo, seed=0, ids=IDS)
     assert batch.commit_BC.tolist() == [[2, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]]
-    assert batch.temperature_B.tolist() == pytest.approx([0.7, 0.7])
-    assert batch.guidance_B.tolist() == [1.5, 1.5]
+    assert batch.temperature_BS[:, 0].tolist() == pytest.approx([0.7, 0.7])
+    assert batch.guidance_BS[:, 0].tolist() == [1.5, 1.5]
     assert batch.keys_B[0] != batch.keys_B[1]
     assert torch.equal(batch.advantages_B, advantages(torch.tensor([[0.0, 1.0]]), "wd1", 0.5)[0].float())
 
@@ -210,8 +210,8 @@ def test_log_probabilities_do_not_depend_on_the_prompts_beside_it():
     short, long = (scored_group(p, [[1, 2, 3], [4, 8]], [0.0, 1.0], str(len(p))) for p in ([5], [1, 2, 3, 4]))
 
     def logprobs(scored):
-        batch = make_batch(scored, 2, algo, seed=0, mask_id=9, pad_id=8, support=SUPPORT)
-        return frozen_logprobs(tiny_model(), batch, algo, range(1))[0]
+        [batch] = make_batches(scored, 2, algo, seed=0, ids=IDS)
+        return frozen_logprobs(tiny_model(), [batch], algo, range(1))[0][0]
 
     torch.testing.assert_close(logprobs(short + long)[:2], logprobs(short), atol=1e-6, rtol=1e-5)
 
@@ -225,5 +225,5 @@ def test_a_masked_prompt_is_hidden_from_the_likelihood():
     masked[:, :-6][views.prompt_BP] = 9
     masked[:, -6:][views.masked_BKC[:, 0]] = 9
     scored = views.scored_BKC[:, 0]
-    expected = token_logprobs(model, masked, batch.key_mask_BT, batch.tokens_BT[:, -6:], scored, batch.support)
+    expected = token_logprobs(model, masked, batch.key_mask_BT, batch.tokens_BT[:, -6:], scored, batch.supports)
     torch.testing.assert_close(score_views(model, batch, views, slice(0, 6), algo)[:, 0], expected)

@@ -40,12 +40,12 @@ def test_an_estimator_learns_a_batch_it_is_trained_on(overlay):
 
     def gap() -> float:
         full = algo_of(OVERLAYS[0].with_name("full_mask.yaml"))
-        logprobs = Reference(one.model, full).logprobs(batch)[0].sum((1, 2))
+        logprobs = Reference(one.model, full).logprobs([batch])[0][0].sum((1, 2))
         return float((logprobs * batch.advantages_B).sum())
 
     before = gap()
     for _ in range(8):
-        metrics = one.learn(batch)
+        metrics = one.learn([batch])
         assert all(math.isfinite(value) for value in metrics.values())
     assert gap() > before
 

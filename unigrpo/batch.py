@@ -1,6 +1,7 @@
-"""From scored rollouts to the tensors one step learns from.
+"""From scored rollouts to the tensors one step learns from, in buckets of one task and one shape.
 
-B rollouts, P prompt positions (left-padded), C response positions, T = P + C.
+B rollouts, P prompt positions (left-padded), C response positions, T = P + C, H leading positions that guidance hides,
+S supports.
 """
 
 from collections.abc import Sequence
@@ -14,31 +15,37 @@ from unigrpo.algo.advantage import advantages
 from unigrpo.algo.noise import Views, make_views
 from unigrpo.algo.random import key
 from unigrpo.config import AlgoSection
-from unigrpo.types import Scored, Support
+from unigrpo.models.ids import IdTable, supports
+from unigrpo.types import DRAWING, Prompt, Rollout, Scored, Support, Task
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """All rollouts of one step. Masks are not in it: they are a function of `keys_B`."""
+    """Rollouts of one step that have one task and one shape. Masks are not in it: they are a function of `keys_B`."""
 
+    task: Task
     tokens_BT: Tensor
     """int64: pads, prompt, response, then the mask ids the sampler saw after the response."""
     key_mask_BT: Tensor
     """bool, False on the pads."""
-    lengths_B: Tensor
-    """int64, tokens of each response."""
+    sampled_BC: Tensor
+    """bool, the response tokens that the policy chose; only these are masked and scored."""
     commit_BC: Tensor
     """int64, the denoising step of each response token."""
     keys_B: Tensor
     """int64, the key of each rollout's masks."""
     advantages_B: Tensor
     """float32."""
-    temperature_B: Tensor
+    temperature_BS: Tensor
     """float32, as sampled."""
-    guidance_B: Tensor
+    guidance_BS: Tensor
     """float32, as sampled."""
+    unguided_BH: Tensor
+    """int64, what stands in the first H positions where guidance hides the prompt (and the thought of a drawing)."""
+    unguided_mask_BH: Tensor
+    """bool, False on the pads of `unguided_BH`."""
     mask_id: int
-    support: Support
+    supports: tuple[Support, ...]
 
     @property
     def width(self) -> int:
@@ -46,29 +53,34 @@ class Batch:
         return self.commit_BC.shape[1]
 
     @property
+    def lengths_B(self) -> Tensor:
+        """Sampled tokens of each response."""
+        return self.sampled_BC.sum(-1)
+
+    @property
     def prompt_BP(self) -> Tensor:
         """bool, the real prompt tokens."""
         return self.key_mask_BT[:, : -self.width]
 
     def __len__(self) -> int:
-        return len(self.lengths_B)
+        return len(self.keys_B)
 
     def views(self, algo: AlgoSection, update: int, rows: slice = slice(None)) -> Views:
         """The masks of one inner update, for some rows; the same wherever and however often they are asked for."""
         return make_views(
             self.keys_B[rows],
-            self.lengths_B[rows],
+            self.sampled_BC[rows],
             self.commit_BC[rows],
             self.prompt_BP[rows],
-            algo.noise,
+            algo.noise.of(self.task),
             update,
             algo.mu,
         )
 
 
-def left_pad(sequences: Sequence[np.ndarray], pad: int) -> tuple[Tensor, Tensor]:
-    """Ids [B, P] padded on the left to the longest, and a bool mask [B, P] that is False on the pads."""
-    width = max(len(ids) for ids in sequences)
+def left_pad(sequences: Sequence[np.ndarray], pad: int, width: int = 0) -> tuple[Tensor, Tensor]:
+    """Ids [B, P] padded on the left to the longest, or to `width`, and a bool mask [B, P] that is False on the pads."""
+    width = max(width, *(len(ids) for ids in sequences))
     tokens_BP = torch.full((len(sequences), width), pad, dtype=torch.long)
     mask_BP = torch.zeros((len(sequences), width), dtype=torch.bool)
     for row, ids in enumerate(sequences):
@@ -78,40 +90,80 @@ def left_pad(sequences: Sequence[np.ndarray], pad: int) -> tuple[Tensor, Tensor]
     return tokens_BP, mask_BP
 
 
-def make_batch(
-    scored: Sequence[Scored],
-    group_size: int,
-    algo: AlgoSection,
-    *,
-    seed: int,
-    mask_id: int,
-    pad_id: int,
-    support: Support,
-) -> Batch:
-    """Builds the batch of one step.
+def make_batches(
+    scored: Sequence[Scored], group_size: int, algo: AlgoSection, *, seed: int, ids: IdTable
+) -> list[Batch]:
+    """Builds the batches of one step, one for each task and shape.
 
     Args:
         scored: rollouts of one prompt next to each other, `group_size` of each.
         seed: the run's seed; with the rollout's id it gives the key of its masks.
     """
-    rollouts = [item.rollout for item in scored]
-    width = max(rollout.sampling.gen_length for rollout in rollouts)
-    prompts_BP, real_BP = left_pad([rollout.prompt.tokens for rollout in rollouts], pad_id)
-    response_BC = torch.full((len(rollouts), width), mask_id, dtype=torch.long)
-    commit_BC = torch.zeros((len(rollouts), width), dtype=torch.long)
-    for row, rollout in enumerate(rollouts):
-        response_BC[row, : len(rollout.tokens)] = torch.tensor(rollout.tokens)
-        commit_BC[row, : len(rollout.tokens)] = torch.tensor(rollout.commit_step)
     rewards_PG = torch.tensor([item.reward for item in scored], dtype=torch.float64).view(-1, group_size)
+    advantages_B = advantages(rewards_PG, algo.advantage, algo.psi).flatten().float()
+    buckets: dict[tuple, list[int]] = {}
+    for row, item in enumerate(scored):
+        buckets.setdefault((item.rollout.prompt.task, _width(item.rollout)), []).append(row)
+    return [_batch([scored[row].rollout for row in rows], advantages_B[rows], seed, ids) for rows in buckets.values()]
+
+
+def _width(rollout: Rollout) -> int:
+    return len(rollout.tokens) if rollout.prompt.task in DRAWING else rollout.sampling.gen_length
+
+
+def _batch(rollouts: Sequence[Rollout], advantages_B: Tensor, seed: int, ids: IdTable) -> Batch:
+    task, width = rollouts[0].prompt.task, _width(rollouts[0])
+    prompts = [rollout.prompt for rollout in rollouts]
+    prompts_BP, real_BP = left_pad([prompt.tokens for prompt in prompts], ids.pad)
+    response_BC = torch.full((len(rollouts), width), ids.mask, dtype=torch.long)
+    commit_BC = torch.zeros_like(response_BC)
+    sampled_BC = torch.zeros_like(response_BC, dtype=torch.bool)
+    for row, rollout in enumerate(rollouts):
+        here = row, slice(len(rollout.tokens))
+        response_BC[here] = torch.tensor(rollout.tokens)
+        commit_BC[here] = torch.tensor(rollout.commit_step, dtype=torch.long)
+        sampled_BC[here] = torch.tensor(rollout.sampled)
+    unguided_BH, unguided_mask_BH = unguided_heads(prompts, prompts_BP, real_BP, rollouts[0].sampling.gen_length, ids)
     return Batch(
+        task=task,
         tokens_BT=torch.cat([prompts_BP, response_BC], 1),
-        key_mask_BT=torch.cat([real_BP, torch.ones_like(response_BC, dtype=torch.bool)], 1),
-        lengths_B=torch.tensor([len(rollout.tokens) for rollout in rollouts]),
+        key_mask_BT=torch.cat([real_BP, torch.ones_like(sampled_BC)], 1),
+        sampled_BC=sampled_BC,
         commit_BC=commit_BC,
         keys_B=torch.tensor([key(seed, rollout.id, "masks") for rollout in rollouts]),
-        advantages_B=advantages(rewards_PG, algo.advantage, algo.psi).flatten().float(),
-        temperature_B=torch.tensor([rollout.sampling.temperature for rollout in rollouts], dtype=torch.float32),
-        guidance_B=torch.tensor([rollout.sampling.guidance for rollout in rollouts], dtype=torch.float32),
-        mask_id=mask_id,
-        support=support,
+        advantages_B=advantages_B,
+        temperature_BS=_by_support(rollouts, "temperature"),
+        guidance_BS=_by_support(rollouts, "guidance"),
+        unguided_BH=unguided_BH,
+        unguided_mask_BH=unguided_mask_BH,
+        mask_id=ids.mask,
+        supports=supports(ids, task),
     )
+
+
+def unguided_heads(
+    prompts: Sequence[Prompt], prompts_BP: Tensor, real_BP: Tensor, thought: int, ids: IdTable
+) -> tuple[Tensor, Tensor]:
+    """What stands in front of the response where guidance hides the prompt, [B, H] ids and key mask.
+
+    A prompt to be answered is masked, token by token. A prompt to be drawn is replaced by an empty one; the `thought`
+    tokens between them are ends of sequence there.
+
+    Source: LLaDA (arXiv:2502.09992), section 2.4, for text; MMaDA (arXiv:2505.15809) for images.
+    """
+    if prompts[0].task not in DRAWING:
+        return prompts_BP.masked_fill(real_BP, ids.mask), real_BP
+    empty = [prompt.unconditional for prompt in prompts]
+    heads_BH, mask_BH = left_pad([tokens for tokens in empty if tokens is not None], ids.pad, prompts_BP.shape[1])
+    if prompts[0].task == "think_image":
+        filler_BG = torch.full((len(prompts), thought), ids.eos)
+        heads_BH = torch.cat([heads_BH, filler_BG], 1)
+        mask_BH = torch.cat([mask_BH, torch.ones_like(filler_BG, dtype=torch.bool)], 1)
+    return heads_BH, mask_BH
+
+
+def _by_support(rollouts: Sequence[Rollout], name: str) -> Tensor:
+    """A setting of the sampling as a column for each support of the task."""
+    columns = {"text": [name], "understand": [name], "image": [f"image_{name}"], "think_image": [name, f"image_{name}"]}
+    names = columns[rollouts[0].prompt.task]
+    return torch.tensor([[getattr(rollout.sampling, name) for name in names] for rollout in rollouts])

@@ -1,9 +1,10 @@
 """Evaluation: answer prompts, score the answers, report accuracy and pass@k."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from unigrpo.config import TaskSection
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 SOLVED_AT = 1.0
@@ -40,12 +41,34 @@ def powers_up_to(samples: int) -> list[int]:
     return sorted({1 << power for power in range(samples.bit_length())} | {samples})
 
 
-def evaluation_metrics(scored: Sequence[Scored], samples: int, solved: str) -> Metrics:
+def solved_by(tasks: Mapping[str, TaskSection]) -> dict[str, str]:
+    """The reward whose value of at least 1 means solved, for each task by name."""
+    return {name: task.solved or next(iter(task.rewards)) for name, task in tasks.items()}
+
+
+def evaluation_metrics(scored: Sequence[Scored], samples: int, solved: Mapping[str, str]) -> Metrics:
     """Accuracy, pass@k, mean reward and parts of groups of `samples` scored answers.
 
+    With several tasks each has its own, as `eval/NAME/accuracy`; `eval/accuracy` and `eval/reward` are means over them.
+
     Args:
-        solved: the part whose value of at least 1 counts as solved.
+        solved: for each task, the part whose value of at least 1 counts as solved.
     """
+    streams = list(dict.fromkeys(item.rollout.prompt.stream for item in scored))
+    if len(streams) == 1:
+        return _metrics(scored, samples, solved[streams[0]])
+    metrics: Metrics = {}
+    for stream in streams:
+        own = _metrics([item for item in scored if item.rollout.prompt.stream == stream], samples, solved[stream])
+        metrics |= {name.replace("/", f"/{stream}/", 1): value for name, value in own.items()}
+    means = {
+        f"eval/{name}": sum(metrics[f"eval/{stream}/{name}"] for stream in streams) / len(streams)
+        for name in ("accuracy", "reward")
+    }
+    return means | metrics
+
+
+def _metrics(scored: Sequence[Scored], samples: int, solved: str) -> Metrics:
     right = [item.parts.get(solved, 0.0) >= SOLVED_AT for item in scored]
     groups = [sum(right[at : at + samples]) for at in range(0, len(right), samples)]
     metrics = {
@@ -72,7 +95,7 @@ def evaluate(
     scorer: Scores,
     prompts: Sequence[Prompt],
     samples: int,
-    solved: str,
+    solved: Mapping[str, str],
     temperature: float | None = None,
 ) -> tuple[Metrics, list[Scored]]:
     """Answers every prompt `samples` times. The draws depend on the seed alone, so two policies see the same chance."""

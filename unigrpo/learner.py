@@ -3,7 +3,7 @@
 B rollouts, K draws, C response positions, T tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,8 @@ CHECKED_ROWS = 8
 class ReferencePolicy(Protocol):
     """Whoever can score a batch under the frozen reference: in this process, or in an actor of its own."""
 
-    def logprobs(self, batch: Batch) -> list[Tensor]:
-        """One [B, K, C] tensor for each inner update."""
+    def logprobs(self, batches: Sequence[Batch]) -> list[list[Tensor]]:
+        """For each inner update one [B, K, C] tensor for each batch."""
         ...
 
 
@@ -48,44 +48,44 @@ def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSectio
     prompt_width = tokens_bT.shape[1] - width
     input_bKT = tokens_bT[:, None].repeat(1, draws, 1)
     input_bKT[..., prompt_width:].masked_fill_(masked_bKC, batch.mask_id)
-    if views.prompt_BP is not None:
-        input_bKT[..., :prompt_width].masked_fill_(views.prompt_BP[:, None], batch.mask_id)
 
     def spread(tensor_b: Tensor) -> Tensor:
         return tensor_b.repeat_interleave(draws, 0).to(device)
 
-    unguided = guidance = None
+    unguided = None
     if algo.likelihood.guided:
-        unguided = input_bKT.clone().flatten(0, 1)
-        unguided[:, :prompt_width] = batch.mask_id
-        guidance = spread(batch.guidance_B[rows])
+        hidden = batch.unguided_BH.shape[1]
+        kept_RT, visible_RT = input_bKT.flatten(0, 1)[:, hidden:].to(device), spread(batch.key_mask_BT[rows])
+        unguided = (
+            torch.cat([spread(batch.unguided_BH[rows]), kept_RT], 1),
+            torch.cat([spread(batch.unguided_mask_BH[rows]), visible_RT[:, hidden:]], 1),
+        )
+    if views.prompt_BP is not None:
+        input_bKT[..., :prompt_width].masked_fill_(views.prompt_BP[:, None], batch.mask_id)
     logprobs = token_logprobs(
         model,
         input_bKT.flatten(0, 1).to(device),
         spread(batch.key_mask_BT[rows]),
         spread(tokens_bT[:, prompt_width:]),
         views.scored_BKC.flatten(0, 1).to(device),
-        batch.support,
+        batch.supports,
         algo.likelihood.chunk,
-        spread(batch.temperature_B[rows]) if algo.likelihood.temperature == "sampled" else None,
-        None if unguided is None else unguided.to(device),
-        guidance,
+        spread(batch.temperature_BS[rows]) if algo.likelihood.temperature == "sampled" else None,
+        unguided,
+        spread(batch.guidance_BS[rows]) if unguided else None,
     )
     return logprobs.view(size, draws, width).cpu()
 
 
 @torch.no_grad()
-def frozen_logprobs(model, batch: Batch, algo: AlgoSection, updates: range) -> list[Tensor]:
-    """Log-probabilities [B, K, C] of the whole batch, one tensor for each inner update, without gradient."""
-    return [
-        torch.cat(
-            [
-                score_views(model, batch, batch.views(algo, update, rows), rows, algo)
-                for rows in _parts(batch, algo.likelihood.micro_batch)
-            ]
-        )
-        for update in updates
-    ]
+def frozen_logprobs(model, batches: Sequence[Batch], algo: AlgoSection, updates: range) -> list[list[Tensor]]:
+    """Log-probabilities [B, K, C] of each batch, for each inner update, without gradient."""
+
+    def whole(batch: Batch, update: int) -> Tensor:
+        parts = _parts(batch, algo.likelihood.micro_batch)
+        return torch.cat([score_views(model, batch, batch.views(algo, update, part), part, algo) for part in parts])
+
+    return [[whole(batch, update) for batch in batches] for update in updates]
 
 
 class Reference:
@@ -94,10 +94,10 @@ class Reference:
     def __init__(self, model, algo: AlgoSection, shares_model: bool = False):
         self.model, self.algo, self.shares_model = model, algo, shares_model
 
-    def logprobs(self, batch: Batch) -> list[Tensor]:
-        """One [B, K, C] tensor for each inner update."""
+    def logprobs(self, batches: Sequence[Batch]) -> list[list[Tensor]]:
+        """For each inner update one [B, K, C] tensor for each batch."""
         with adapters_off(self.model) if self.shares_model else nullcontext():
-            return frozen_logprobs(self.model, batch, self.algo, range(self.algo.mu))
+            return frozen_logprobs(self.model, batches, self.algo, range(self.algo.mu))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,19 +120,19 @@ class Learner:
         """Batches learned, over all the run's processes."""
         return self.engine.step_count // self.algo.mu
 
-    def learn(self, batch: Batch) -> Metrics:
-        """Makes mu updates on one batch; each shares its masks with the old policy and the reference.
+    def learn(self, batches: Sequence[Batch]) -> Metrics:
+        """Makes mu updates on one step's batches; each shares its masks with the old policy and the reference.
 
         Raises:
             TrainingError: before the first update the ratio of the policy to itself is not 1, or a loss is not finite.
         """
         algo = self.algo
-        reference = self.reference.logprobs(batch) if self.reference and algo.beta else None
-        deviation = self._first_deviation(batch)
-        old = frozen_logprobs(self.model, batch, algo, range(1, algo.mu))
+        reference = self.reference.logprobs(batches) if self.reference and algo.beta else None
+        deviation = max(self._first_deviation(batch) for batch in batches)
+        old = frozen_logprobs(self.model, batches, algo, range(1, algo.mu))
         updates = [
             self.engine.step(
-                lambda n=n: self._backward(batch, n, old[n - 1] if n else None, reference[n] if reference else None)
+                lambda n=n: self._backward(batches, n, old[n - 1] if n else None, reference[n] if reference else None)
             )
             for n in range(algo.mu)
         ]
@@ -165,27 +165,31 @@ class Learner:
             )
         return deviation
 
-    def _backward(self, batch: Batch, update: int, old: Tensor | None, reference: Tensor | None) -> Metrics:
+    def _backward(
+        self, batches: Sequence[Batch], update: int, old: list[Tensor] | None, reference: list[Tensor] | None
+    ) -> Metrics:
         algo, totals = self.algo, {}
-        tokens = int(batch.views(algo, update).scored_BKC.sum())
-        for rows in _parts(batch, algo.likelihood.micro_batch):
-            views = batch.views(algo, update, rows)
-            logprobs = score_views(self.model, batch, views, rows, algo)
-            loss, sums = policy_loss(
-                logprobs,
-                logprobs.detach() if old is None else old[rows],
-                None if reference is None else reference[rows],
-                batch.advantages_B[rows],
-                views,
-                batch.lengths_B[rows],
-                algo,
-                responses=len(batch),
-                tokens=tokens,
-            )
-            if loss.requires_grad:
-                loss.backward()
-            for name, value in sums.items():
-                totals[name] = totals.get(name, 0.0) + float(value)
+        responses = sum(len(batch) for batch in batches)
+        tokens = sum(int(batch.views(algo, update).scored_BKC.sum()) for batch in batches)
+        for index, batch in enumerate(batches):
+            for rows in _parts(batch, algo.likelihood.micro_batch):
+                views = batch.views(algo, update, rows)
+                logprobs = score_views(self.model, batch, views, rows, algo)
+                loss, sums = policy_loss(
+                    logprobs,
+                    logprobs.detach() if old is None else old[index][rows],
+                    None if reference is None else reference[index][rows],
+                    batch.advantages_B[rows],
+                    views,
+                    batch.lengths_B[rows],
+                    algo,
+                    responses=responses,
+                    tokens=tokens,
+                )
+                if loss.requires_grad:
+                    loss.backward()
+                for name, value in sums.items():
+                    totals[name] = totals.get(name, 0.0) + float(value)
         return totals
 
 

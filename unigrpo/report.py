@@ -83,7 +83,7 @@ def _panel(axis, key: str, lines: dict[str, Points], colors: dict[str, str]) -> 
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    if key == "eval/accuracy":
+    if key.startswith("eval/") and key.endswith("accuracy"):
         axis.set_ylim(0, 1)
 
 

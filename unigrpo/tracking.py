@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from rich.table import Table
 from rich.text import Text
 
+from unigrpo import gallery
 from unigrpo.config import TrackingSection
 from unigrpo.config.files import write_atomically
 from unigrpo.errors import ConfigError, MissingExtraError
@@ -46,6 +47,12 @@ class Tracker:
         self._append(ROLLOUTS, [{"step": step, **_row(item)} for item in chosen])
         if console.is_terminal:
             console.print(_table(step, chosen))
+
+    def log_pictures(self, step: int, scored: Sequence[Scored]) -> None:
+        """Keeps some of what an evaluation drew, and hands it to the services."""
+        gallery.keep(self.folder, step, scored)
+        for service in self.services:
+            service.log_pictures(step, [item for item in scored if item.rollout.image is not None][: gallery.MOST])
 
     def rewind(self, step: int) -> None:
         """Drops what was written after a step, and a line that a crash cut short, before a run goes on from there."""
@@ -134,6 +141,8 @@ def _package(name: str) -> Any:
 class _Service(Protocol):
     def log(self, step: int, metrics: Metrics) -> None: ...
 
+    def log_pictures(self, step: int, scored: Sequence[Scored]) -> None: ...
+
     def rewind(self, step: int) -> None: ...
 
     def close(self) -> None: ...
@@ -165,11 +174,21 @@ class _Wandb:
     def log(self, step: int, metrics: Metrics) -> None:
         self.run.log({"step": step, **metrics})
 
+    def log_pictures(self, step: int, scored: Sequence[Scored]) -> None:
+        if scored:
+            image = _package("wandb").Image
+            drawn = [image(item.rollout.image, caption=_caption(item)) for item in scored]
+            self.run.log({"step": step, "eval/pictures": drawn})
+
     def rewind(self, step: int) -> None:
         """Nothing: what wandb was given stays there, under the same steps."""
 
     def close(self) -> None:
         self.run.finish()
+
+
+def _caption(item: Scored) -> str:
+    return f"{item.rollout.prompt.text} ({item.reward:.2f})"
 
 
 def _kept_id(path: Path) -> str:
@@ -193,6 +212,11 @@ class _TensorBoard:
         for name, value in metrics.items():
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
+
+    def log_pictures(self, step: int, scored: Sequence[Scored]) -> None:
+        for number, item in enumerate(scored):
+            self.writer.add_image(f"eval/picture-{number}", item.rollout.image, step, dataformats="HWC")
+            self.writer.add_text(f"eval/picture-{number}", _caption(item), step)
 
     def rewind(self, step: int) -> None:
         self.writer.close()

@@ -3,26 +3,27 @@
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from unigrpo import checkpoint
 from unigrpo.algo.advantage import EQUAL
-from unigrpo.batch import Batch, make_batch
-from unigrpo.config import TrainConfig
-from unigrpo.data.stream import PromptStream
-from unigrpo.evaluate import Samples, Scores, evaluate, part_means
-from unigrpo.progress import progress
+from unigrpo.batch import Batch, make_batches
+from unigrpo.config import TrainConfig, tasks_of
+from unigrpo.data.stream import MixedStream
+from unigrpo.evaluate import Samples, Scores, evaluate, part_means, solved_by
+from unigrpo.models.ids import IdTable
+from unigrpo.progress import SHOWN, progress
 from unigrpo.tracking import Tracker
-from unigrpo.types import Metrics, Prompt, Scored, Support
+from unigrpo.types import Metrics, Prompt, Scored
 
 
 class Learns(Protocol):
     """Whatever updates the policy: an `unigrpo.learner.Learner`, or an actor that hosts one."""
 
-    def learn(self, batch: Batch) -> Metrics:
-        """Makes the inner updates on one batch."""
+    def learn(self, batches: Sequence[Batch]) -> Metrics:
+        """Makes the inner updates on one step's batches."""
         ...
 
     def weights(self) -> Any:
@@ -53,9 +54,7 @@ class Workers:
     sampler: SamplesFresh
     scorer: Scores
     learner: Learns
-    support: Support
-    mask_id: int
-    pad_id: int
+    ids: IdTable
 
 
 @dataclass(kw_only=True)
@@ -63,8 +62,8 @@ class RunState:
     """How far a run is; with the checkpoint's tensors, all that it takes to go on exactly."""
 
     step: int = 0
-    position: int = 0
-    """Prompts drawn so far."""
+    position: dict[str, list[int]] = field(default_factory=dict)
+    """Place in the stream of each task, and prompts drawn from it."""
 
 
 @contextmanager
@@ -79,11 +78,21 @@ def _alive(rewards: Sequence[float]) -> bool:
 
 
 def summarize(scored: Sequence[Scored], group_size: int) -> Metrics:
-    """Rewards and lengths of one step."""
+    """Rewards and lengths of one step, over all tasks and, when there are several, of each."""
+    streams = dict.fromkeys(item.rollout.prompt.stream for item in scored)
+    metrics = _summary(scored, group_size)
+    if len(streams) > 1:
+        for stream in streams:
+            own = _summary([item for item in scored if item.rollout.prompt.stream == stream], group_size)
+            metrics |= {name.replace("/", f"/{stream}/", 1): value for name, value in own.items()}
+    return metrics
+
+
+def _summary(scored: Sequence[Scored], group_size: int) -> Metrics:
     rewards = [item.reward for item in scored]
     mean = sum(rewards) / len(rewards)
     groups = [rewards[at : at + group_size] for at in range(0, len(rewards), group_size)]
-    lengths = [len(item.rollout.tokens) for item in scored]
+    lengths = [int(item.rollout.sampled.sum()) for item in scored]
     return {
         "reward/mean": mean,
         "reward/std": (sum((value - mean) ** 2 for value in rewards) / len(rewards)) ** 0.5,
@@ -93,7 +102,7 @@ def summarize(scored: Sequence[Scored], group_size: int) -> Metrics:
     } | {f"reward/{name}": value for name, value in part_means(scored).items()}
 
 
-def collect(config: TrainConfig, workers: Workers, prompts: PromptStream, step: int, metrics: Metrics) -> list[Scored]:
+def collect(config: TrainConfig, workers: Workers, prompts: MixedStream, step: int, metrics: Metrics) -> list[Scored]:
     """Samples and scores one step's groups; with `dynamic_sampling`, refills those whose rewards are all equal."""
     size = config.rollout.group_size
 
@@ -121,7 +130,7 @@ def collect(config: TrainConfig, workers: Workers, prompts: PromptStream, step: 
 def train(
     config: TrainConfig,
     workers: Workers,
-    prompts: PromptStream,
+    prompts: MixedStream,
     held_out: Sequence[Prompt],
     tracker: Tracker,
     run: Path,
@@ -132,21 +141,16 @@ def train(
     prompts.position = state.position
     if state.step == 0:
         last = _evaluate(config, workers, held_out, tracker, state)
-    with progress(run.name, config.steps, state.step) as bar:
+    shown = (*SHOWN, *(f"eval/{name}/accuracy" for name in config.tasks))
+    with progress(run.name, config.steps, state.step, shown) as bar:
         for step in range(state.step, config.steps):
             metrics = {}
             scored = collect(config, workers, prompts, step, metrics)
             with _clock(metrics, "learn"):
-                batch = make_batch(
-                    scored,
-                    config.rollout.group_size,
-                    config.algo,
-                    seed=config.seed,
-                    mask_id=workers.mask_id,
-                    pad_id=workers.pad_id,
-                    support=workers.support,
+                batches = make_batches(
+                    scored, config.rollout.group_size, config.algo, seed=config.seed, ids=workers.ids
                 )
-                metrics |= workers.learner.learn(batch)
+                metrics |= workers.learner.learn(batches)
             workers.sampler.load(workers.learner.weights())
             metrics |= summarize(scored, config.rollout.group_size)
             tracker.log(step + 1, metrics)
@@ -171,9 +175,14 @@ def _evaluate(config: TrainConfig, workers: Workers, held_out: Sequence[Prompt],
     if not held_out:
         return {}
     started = time.perf_counter()
-    solved = config.eval.solved or next(iter(config.rewards))
-    metrics, _ = evaluate(
-        workers.sampler, workers.scorer, held_out, config.eval.samples, solved, config.eval.temperature
+    metrics, scored = evaluate(
+        workers.sampler,
+        workers.scorer,
+        held_out,
+        config.eval.samples,
+        solved_by(tasks_of(config)),
+        config.eval.temperature,
     )
     tracker.log(state.step, metrics | {"time/eval": time.perf_counter() - started})
+    tracker.log_pictures(state.step, scored)
     return metrics

@@ -15,7 +15,8 @@ def views(noise, lengths=(5, 1, 8), width=8, update=0, mu=3, rows=slice(None), p
     keys = torch.tensor([key("masks", row) for row in range(len(lengths))])
     commit = torch.tensor([[(7 * i + 3 * row) % 8 for i in range(width)] for row in range(len(lengths))])
     prompts = torch.ones(len(lengths), prompt, dtype=torch.bool)
-    args = keys[rows], torch.tensor(lengths)[rows], commit[rows], prompts[rows]
+    sampled = torch.arange(width)[None] < torch.tensor(lengths)[:, None]
+    args = keys[rows], sampled[rows], commit[rows], prompts[rows]
     return make_views(*args, noise, update, mu)
 
 
@@ -160,9 +161,9 @@ def test_partners_are_neighbours_whose_ratios_sum_to_one(rule):
 
 
 def test_prompt_masks_are_drawn_anew_and_never_hide_a_pad():
-    keys, lengths, commit = torch.arange(4), torch.full((4,), 3), torch.zeros(4, 3, dtype=torch.long)
+    keys, sampled, commit = torch.arange(4), torch.ones(4, 3, dtype=torch.bool), torch.zeros(4, 3, dtype=torch.long)
     real = torch.arange(12)[None] >= torch.tensor([0, 4, 8, 11])[:, None]
-    found = [make_views(keys, lengths, commit, real, NoiseSection(prompt_mask=0.5), n, 2).prompt_BP for n in range(2)]
+    found = [make_views(keys, sampled, commit, real, NoiseSection(prompt_mask=0.5), n, 2).prompt_BP for n in range(2)]
     assert not torch.equal(*found)
     assert not (torch.stack(found) & ~real).any()
 

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -85,16 +86,16 @@ def score(model, prompt, response, scored):
     masked = tokens.clone()
     masked[:, prompt.shape[1] :][scored] = 9
     visible = torch.ones_like(tokens, dtype=torch.bool)
-    return token_logprobs(model, masked, visible, response.expand(len(scored), -1), scored, SUPPORT)
+    return token_logprobs(model, masked, visible, response.expand(len(scored), -1), scored, [SUPPORT])
 
 
 def draws(model, prompt, response, rule, mu, count):
     noise = NoiseSection(rule=rule)
     keys = torch.tensor([key("unbiased", rule, row) for row in range(count)])
-    lengths, commit = torch.full((count,), 3), torch.zeros(count, 3, dtype=torch.long)
+    sampled, commit = torch.ones(count, 3, dtype=torch.bool), torch.zeros(count, 3, dtype=torch.long)
     found = torch.zeros(mu, count, dtype=torch.float64)
     for update in range(mu):
-        view = make_views(keys, lengths, commit, torch.ones(count, 2, dtype=torch.bool), noise, update, mu)
+        view = make_views(keys, sampled, commit, torch.ones(count, 2, dtype=torch.bool), noise, update, mu)
         scored = view.scored_BKC[:, 0]
         with torch.no_grad():
             logprobs = score(model, prompt, response, scored).double()
@@ -174,12 +175,12 @@ def uneven(ratio=1.0):
 
 def test_weights_are_one_over_the_scored_tokens_of_a_view_or_pair_and_one_over_t_l():
     views, lengths = uneven(0.5), torch.tensor([3, 4])
-    alone = view_weights(views, lengths, "mean", paired=False)
+    alone = view_weights(views, lengths, "mean")
     assert alone.sum((1, 2)).tolist() == pytest.approx([1, 1])
     assert alone[1, :, 0].tolist() == pytest.approx([1 / 4, 1 / 6])
-    paired = view_weights(views, lengths, "mean", paired=True)
+    paired = view_weights(replace(views, paired=True), lengths, "mean")
     assert paired[1, :, 0].tolist() == pytest.approx([1 / 5, 1 / 5])
-    elbo = view_weights(views, lengths, "elbo", paired=False)
+    elbo = view_weights(views, lengths, "elbo")
     assert elbo[:, 0, 0].tolist() == pytest.approx([1 / (0.5 * 3) / 2, 1 / (0.5 * 4) / 2])
 
 

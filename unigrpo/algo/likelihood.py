@@ -1,8 +1,9 @@
 """Log-probabilities of scored tokens; the head runs only on their rows, a chunk at a time.
 
-R rows, T tokens, P prompt positions, C response positions (T = P + C), D width, V ids of the support.
+R rows, T tokens, P prompt positions, C response positions (T = P + C), D width, S supports, V ids of a support.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -51,41 +52,61 @@ def token_logprobs(
     key_mask_RT: Tensor,
     targets_RC: Tensor,
     scored_RC: Tensor,
-    support: Support,
+    supports: Sequence[Support],
     chunk: int = 1024,
-    temperature_R: Tensor | None = None,
-    unguided_RT: Tensor | None = None,
-    guidance_R: Tensor | None = None,
+    temperature_RS: Tensor | None = None,
+    unguided: tuple[Tensor, Tensor] | None = None,
+    guidance_RS: Tensor | None = None,
 ) -> Tensor:
     """Log-probability of each scored token in float32, [R, C]; 0 elsewhere.
 
     Args:
         input_RT: ids with the mask id where a token is hidden; the response is the last C positions.
         key_mask_RT: bool, False on pads.
-        targets_RC: the response; where scored it must lie in the support.
+        targets_RC: the response; where scored it must lie in one of the supports.
         scored_RC: bool, the tokens to score.
+        supports: disjoint ranges of ids; a token is scored among those of its own range (text, or image codes).
         chunk: rows of logits that exist at one time; the backward pass makes them again.
-        temperature_R: divides the logits; None scores at temperature 1.
-        unguided_RT: the input with the prompt hidden; with it, the distribution guided by `guidance_R` is scored.
+        temperature_RS: divides the logits, for each support; None scores at temperature 1.
+        unguided: ids and key mask [R, T] with the prompt hidden; with them, the distribution guided by `guidance_RS` is
+            scored.
 
     Source: LLaDA (arXiv:2502.09992), equation 14; MMaDA (arXiv:2505.15809), equation 3.
     """
     width = targets_RC.shape[1]
-    positions_RT = pad_free_positions(key_mask_RT)
-    inputs = [input_RT] if unguided_RT is None else [input_RT, unguided_RT]
-    hidden = [model.hidden_states(ids, key_mask_RT, positions_RT)[:, -width:][scored_RC] for ids in inputs]
-    targets_n = targets_RC[scored_RC]
-    row_n = scored_RC.nonzero()[:, 0]
+    inputs = [(input_RT, key_mask_RT)] if unguided is None else [(input_RT, key_mask_RT), unguided]
+    states = [model.hidden_states(ids, mask, pad_free_positions(mask))[:, -width:] for ids, mask in inputs]
+    logprobs_RC = torch.zeros(targets_RC.shape, dtype=torch.float32, device=input_RT.device)
+    for index, support in enumerate(supports):
+        here_RC = scored_RC & (targets_RC >= support.start) & (targets_RC < support.stop)
+        row_n = here_RC.nonzero()[:, 0]
+        temperature = None if temperature_RS is None else temperature_RS[row_n, index, None]
+        guidance = None if guidance_RS is None else guidance_RS[row_n, index, None]
+        hidden = [state[here_RC] for state in states]
+        pieces = _in_chunks(model, support, targets_RC[here_RC], temperature, guidance, hidden, chunk)
+        logprobs_RC = logprobs_RC.masked_scatter(here_RC, torch.cat(pieces)) if pieces else logprobs_RC
+    return logprobs_RC
+
+
+def _in_chunks(
+    model,
+    support: Support,
+    targets_n: Tensor,
+    temperature_n1: Tensor | None,
+    guidance_n1: Tensor | None,
+    hidden: list[Tensor],
+    chunk: int,
+) -> list[Tensor]:
+    """Scores of some tokens, a chunk of logits at a time; with gradient they are made again in the backward pass."""
     pieces = []
     for at in range(0, len(targets_n), chunk):
         part = slice(at, at + chunk)
-        temperature = None if temperature_R is None else temperature_R[row_n[part], None]
-        guidance = None if guidance_R is None else guidance_R[row_n[part], None]
+        temperature = None if temperature_n1 is None else temperature_n1[part]
+        guidance = None if guidance_n1 is None else guidance_n1[part]
         arguments = (model, support, targets_n[part], temperature, guidance, *(h[part] for h in hidden))
         pieces.append(
             checkpoint(_log_softmax_at, *arguments, use_reentrant=False)
             if torch.is_grad_enabled()
             else _log_softmax_at(*arguments)
         )
-    logprobs_RC = torch.zeros(targets_RC.shape, dtype=torch.float32, device=input_RT.device)
-    return logprobs_RC.masked_scatter(scored_RC, torch.cat(pieces)) if pieces else logprobs_RC
+    return pieces

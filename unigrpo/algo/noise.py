@@ -1,6 +1,6 @@
 """Structured random mask ratios: which response tokens are hidden, and which of those are scored.
 
-B rollouts, K draws, C response positions (padded), L tokens of one response, mu inner updates.
+B rollouts, K draws, C response positions (padded), L sampled tokens of one response, mu inner updates.
 
 Source: MMaDA (arXiv:2505.15809), Algorithm 1; coupled-GRPO (arXiv:2506.20639) for complements; TraceRL
 (arXiv:2509.06949) for the trace; JustGRPO (arXiv:2601.15165) for the autoregressive order; SPG (arXiv:2510.09541) for
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unigrpo.algo.random import bits, uniform
-from unigrpo.config import NoiseSection
+from unigrpo.config import NoiseRule
 
 RATIO, PLACE, BLOCK, PROMPT = range(4)
 
@@ -30,6 +30,8 @@ class Views:
     """float64, the share of the response that is hidden."""
     prompt_BP: Tensor | None
     """bool, prompt positions hidden in the input; None when the prompt is never masked."""
+    paired: bool = False
+    """Whether each view at an odd place is the complement of the one before it."""
 
 
 def ratios(rule: str, u: Tensor, update: int, mu: int, low: float = 0.1, high: float = 0.9) -> Tensor:
@@ -55,7 +57,7 @@ def _stream(keys: Tensor, purpose: int) -> Tensor:
     return bits(keys, torch.full_like(keys, purpose))
 
 
-def _draw_ratios(keys_B: Tensor, noise: NoiseSection, update: int, mu: int) -> Tensor:
+def _draw_ratios(keys_B: Tensor, noise: NoiseRule, update: int, mu: int) -> Tensor:
     """Ratios [B, K] of one inner update; complements share their partner's."""
     views = noise.draws // 2 if noise.antithetic == "complement" else noise.draws
     shared = noise.rule in ("formula", "even")
@@ -66,7 +68,7 @@ def _draw_ratios(keys_B: Tensor, noise: NoiseSection, update: int, mu: int) -> T
     return ratios(noise.rule, u_BK, update, mu, noise.low, noise.high)
 
 
-def _counts(ratio_BK: Tensor, lengths_B: Tensor, noise: NoiseSection) -> Tensor:
+def _counts(ratio_BK: Tensor, lengths_B: Tensor, noise: NoiseRule) -> Tensor:
     """Exact numbers of masked tokens, at least 1; a complement keeps at least 1 as well, where the response has 2."""
     length_B1 = lengths_B[:, None]
     if noise.rule == "elbo":
@@ -82,7 +84,7 @@ def _smallest(values: Tensor, counts: Tensor) -> Tensor:
     return values.argsort(-1).argsort(-1) < counts[..., None]
 
 
-def _uniform_places(place_BKC: Tensor, ratio_BK: Tensor, lengths_B: Tensor, valid_B1C: Tensor, noise: NoiseSection):
+def _uniform_places(place_BKC: Tensor, ratio_BK: Tensor, lengths_B: Tensor, valid_B1C: Tensor, noise: NoiseRule):
     place_BKC = place_BKC.masked_fill(~valid_B1C, 2.0)
     if noise.count == "exact":
         return _smallest(place_BKC, _counts(ratio_BK, lengths_B, noise))
@@ -113,10 +115,10 @@ def _dense_rank(values_BC: Tensor, valid_BC: Tensor) -> Tensor:
 
 def make_views(
     keys_B: Tensor,
-    lengths_B: Tensor,
+    sampled_BC: Tensor,
     commit_BC: Tensor,
     prompt_mask_BP: Tensor,
-    noise: NoiseSection,
+    noise: NoiseRule,
     update: int,
     mu: int,
 ) -> Views:
@@ -124,57 +126,64 @@ def make_views(
 
     Args:
         keys_B: int64, one key for each rollout (run seed, step, rollout id).
-        lengths_B: tokens of each response; positions at and after it are never masked here (they are mask ids already).
+        sampled_BC: bool, the tokens that the policy chose; the others are never masked here (they were given, or are mask
+            ids already).
         commit_BC: the denoising step at which the sampler committed each token; read by `trace`.
         prompt_mask_BP: bool, the real prompt tokens; read when the prompt is masked too.
         update: 0-based index of the inner update, of `mu`.
     """
     device, (_, width) = keys_B.device, commit_BC.shape
     position_C = torch.arange(width, device=device)
-    valid_BC = position_C[None] < lengths_B[:, None]
-    valid_B1C = valid_BC[:, None]
+    sampled_B1C, lengths_B = sampled_BC[:, None], sampled_BC.sum(-1)
+    rank_BC = sampled_BC.cumsum(-1) - 1
     ratio_BK = _draw_ratios(keys_B, noise, update, mu)
     draw_K = torch.arange(ratio_BK.shape[1], device=device) + update * ratio_BK.shape[1]
     counters_KC = draw_K[:, None] * width + position_C
     place_BKC = uniform(_stream(keys_B, PLACE)[:, None, None], counters_KC[None])
 
     if noise.plan == "trace":
-        rank_BC = _dense_rank(commit_BC // noise.shrink, valid_BC)
-        masked, scored = _ordered(rank_BC, ratio_BK, valid_B1C)
+        rank_BC = _dense_rank(commit_BC // noise.shrink, sampled_BC)
+        masked, scored = _ordered(rank_BC, ratio_BK, sampled_B1C)
     elif noise.plan == "ar":
-        masked, scored = _ordered(position_C.expand_as(commit_BC), ratio_BK, valid_B1C)
+        masked, scored = _ordered(rank_BC, ratio_BK, sampled_B1C)
     elif noise.plan == "block":
-        masked, scored = _block(keys_B, place_BKC, ratio_BK, draw_K, lengths_B, valid_B1C, noise)
+        masked, scored = _block(keys_B, place_BKC, ratio_BK, draw_K, rank_BC, sampled_B1C, noise)
     else:
-        masked = scored = _uniform_places(place_BKC, ratio_BK, lengths_B, valid_B1C, noise)
+        masked = scored = _uniform_places(place_BKC, ratio_BK, lengths_B, sampled_B1C, noise)
     if noise.antithetic == "complement":
-        pair = torch.stack([masked, valid_B1C & ~masked], 2)
+        pair = torch.stack([masked, sampled_B1C & ~masked], 2)
         masked = scored = pair.flatten(1, 2)
     drawn = _bernoulli_share(ratio_BK, noise) if noise.count == "bernoulli" else masked.sum(-1) / lengths_B[:, None]
     prompt_BP = _prompt(keys_B, prompt_mask_BP, noise, update)
-    return Views(masked_BKC=masked, scored_BKC=scored, ratio_BK=drawn.double(), prompt_BP=prompt_BP)
+    return Views(
+        masked_BKC=masked,
+        scored_BKC=scored,
+        ratio_BK=drawn.double(),
+        prompt_BP=prompt_BP,
+        paired=noise.antithetic == "complement",
+    )
 
 
-def _bernoulli_share(ratio_BK: Tensor, noise: NoiseSection) -> Tensor:
+def _bernoulli_share(ratio_BK: Tensor, noise: NoiseRule) -> Tensor:
     """The probability with which each token of a view was masked; its partner has the complement."""
     if noise.antithetic != "complement":
         return ratio_BK
     return torch.stack([ratio_BK, 1 - ratio_BK], 2).flatten(1, 2)
 
 
-def _block(keys_B, place_BKC, ratio_BK, draw_K, lengths_B, valid_B1C, noise: NoiseSection) -> tuple[Tensor, Tensor]:
+def _block(keys_B, place_BKC, ratio_BK, draw_K, rank_BC, sampled_B1C, noise: NoiseRule) -> tuple[Tensor, Tensor]:
     """A random block at the given ratio, later blocks hidden, earlier ones shown; scores what that block hides."""
-    block_C = torch.arange(place_BKC.shape[-1], device=keys_B.device) // noise.block_length
-    blocks_B1 = (lengths_B[:, None] + noise.block_length - 1) // noise.block_length
+    block_B1C = rank_BC[:, None] // noise.block_length
+    blocks_B1 = (sampled_B1C.sum(-1) + noise.block_length - 1) // noise.block_length
     chosen_BK = torch.floor(uniform(_stream(keys_B, BLOCK)[:, None], draw_K[None]) * blocks_B1).long()
-    here = (block_C == chosen_BK[..., None]) & valid_B1C
+    here = (block_B1C == chosen_BK[..., None]) & sampled_B1C
     size_BK = here.sum(-1)
     count_BK = torch.floor(ratio_BK * size_BK + 0.5).long().clamp(min=1)
     scored = _smallest(place_BKC.masked_fill(~here, 2.0), torch.minimum(count_BK, size_BK))
-    return scored | ((block_C > chosen_BK[..., None]) & valid_B1C), scored
+    return scored | ((block_B1C > chosen_BK[..., None]) & sampled_B1C), scored
 
 
-def _prompt(keys_B: Tensor, prompt_mask_BP: Tensor, noise: NoiseSection, update: int) -> Tensor | None:
+def _prompt(keys_B: Tensor, prompt_mask_BP: Tensor, noise: NoiseRule, update: int) -> Tensor | None:
     if noise.prompt_mask == 0:
         return None
     width = prompt_mask_BP.shape[1]

@@ -16,7 +16,7 @@ from unigrpo.config import AlgoSection
 LARGEST_GAP = 20.0
 
 
-def view_weights(views: Views, lengths_B: Tensor, weight: str, paired: bool) -> Tensor:
+def view_weights(views: Views, lengths_B: Tensor, weight: str) -> Tensor:
     """Weights [B, K, C] of the scored tokens within their response, averaged over draws.
 
     `mean` is one over the scored tokens of a view (of a pair, when views come in pairs); `elbo` is 1 / (t L).
@@ -25,7 +25,7 @@ def view_weights(views: Views, lengths_B: Tensor, weight: str, paired: bool) -> 
     draws = scored_BKC.shape[1]
     if weight == "elbo":
         return scored_BKC / (views.ratio_BK.clamp(min=1e-9) * lengths_B[:, None])[..., None] / draws
-    size = 2 if paired else 1
+    size = 2 if views.paired else 1
     count_BK = scored_BKC.sum(-1).unflatten(1, (-1, size)).sum(-1).repeat_interleave(size, 1)
     return scored_BKC / count_BK.clamp(min=1)[..., None] / (draws // size)
 
@@ -84,7 +84,7 @@ def policy_loss(
         tokens: scored tokens of the whole inner update, likewise.
     """
     scored_BKC = views.scored_BKC
-    within_BKC = view_weights(views, lengths_B, algo.weight, algo.noise.antithetic == "complement").to(logprobs_BKC)
+    within_BKC = view_weights(views, lengths_B, algo.weight).to(logprobs_BKC)
     share_BKC = scored_BKC.to(logprobs_BKC) / tokens if algo.aggregation == "token" else within_BKC / responses
     advantages_B = advantages_B.to(logprobs_BKC)
     gap_BKC = (logprobs_BKC - old_BKC).masked_fill(~scored_BKC, 0.0)

@@ -1,20 +1,21 @@
 """`unigrpo eval`."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rewards.extract import answer_part
-from rewards.scorer import Scorer
-from rollout.colocated import set_threads
+from rewards.tasks import TaskScorer
+from rollout.colocated import load_images, set_threads
 from rollout.sampler import Sampler
-from unigrpo import report
+from unigrpo import gallery, report
+from unigrpo.cli.prompts import held_out_prompts
 from unigrpo.cli.target import expand
 from unigrpo.cli.verbs import VERBS
-from unigrpo.config import EvalConfig, RewardEntry
+from unigrpo.config import EvalConfig, RewardEntry, TaskSection, tasks_of
 from unigrpo.config.files import write_atomically
-from unigrpo.data.load import load_prompts
-from unigrpo.evaluate import evaluation_metrics
+from unigrpo.config.tasks import ALONE
+from unigrpo.evaluate import evaluation_metrics, solved_by
 from unigrpo.models.load import load_policy
 from unigrpo.progress import progress
 from unigrpo.runs import check_run, open_run
@@ -34,31 +35,44 @@ def evaluate_from(config: EvalConfig) -> Metrics:
     """Answers and scores all prompts, and writes samples.jsonl, metrics.json and table.md."""
     set_threads(config.cluster.threads)
     check_run(config.output, config, overwrite=config.overwrite)
-    rewards = config.rewards or {"math": RewardEntry()}
-    scorer = Scorer(rewards)
-    policy = load_policy(config.model, seed=config.seed)
-    prompts = load_prompts(config.data, policy.tokenizer, policy.ids)[: config.limit]
+    tasks = {name: _with_reward(task) for name, task in tasks_of(config).items()}
+    scorer = TaskScorer({name: task.rewards for name, task in tasks.items()})
+    policy, images = load_policy(config.model, seed=config.seed), load_images(config)
+    prompts = held_out_prompts(
+        {name: task.data for name, task in tasks.items()},
+        policy.tokenizer,
+        policy.ids,
+        images,
+        config.limit,
+        config.model.legacy_visible_pads,
+    )
     scorer.check(prompts)
-    sampler = Sampler(policy, config.rollout, config.seed)
+    sampler = Sampler(policy, {name: task.rollout for name, task in tasks.items()}, config.seed, images)
     scored: list[Scored] = []
-    group = max(1, config.rollout.batch_size // config.samples)
+    metrics: Metrics = {}
+    size = max(1, min(task.rollout.batch_size for task in tasks.values()) // config.samples)
     with progress("Evaluation", len(prompts)) as bar:
-        for at in range(0, len(prompts), group):
-            part = prompts[at : at + group]
+        for at in range(0, len(prompts), size):
+            part = prompts[at : at + size]
             scored += scorer.score(sampler.sample(part, config.samples, "eval"))
-            solved = config.solved or next(iter(rewards))
-            metrics = evaluation_metrics(scored, config.samples, solved)
+            metrics = evaluation_metrics(scored, config.samples, solved_by(tasks))
             bar.update(metrics, advance=len(part))
-    metrics["eval/stderr"] = (metrics["eval/accuracy"] * (1 - metrics["eval/accuracy"]) / len(scored)) ** 0.5
+    if len(tasks) == 1:
+        metrics["eval/stderr"] = (metrics["eval/accuracy"] * (1 - metrics["eval/accuracy"]) / len(scored)) ** 0.5
     folder = open_run(config.output, config, overwrite=config.overwrite)
     _write(folder, config, metrics, scored, len(prompts))
     return metrics
+
+
+def _with_reward(task: TaskSection) -> TaskSection:
+    return task if task.rewards else replace(task, rewards={"math": RewardEntry()})
 
 
 def _write(folder: Path, config: EvalConfig, metrics: Metrics, scored: list[Scored], prompts: int) -> None:
     rows = [
         {
             "id": item.rollout.id,
+            "task": item.rollout.prompt.stream or item.rollout.prompt.task,
             "prompt": item.rollout.prompt.text,
             "output": item.rollout.output,
             "extracted": answer_part(item.rollout.output),
@@ -69,8 +83,11 @@ def _write(folder: Path, config: EvalConfig, metrics: Metrics, scored: list[Scor
         }
         for item in scored
     ]
+    gallery.keep(folder, 0, scored)
     write_atomically(folder / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    protocol = {"model": config.model.path, "prompts": prompts, "samples": config.samples, **asdict(config.rollout)}
+    sampling = {name: asdict(task.rollout) for name, task in tasks_of(config).items()}
+    sampling = sampling.get(ALONE, sampling)
+    protocol = {"model": config.model.path, "prompts": prompts, "samples": config.samples, **sampling}
     found = {"metrics": metrics, "protocol": protocol}
     write_atomically(folder / "metrics.json", json.dumps(found, indent=2) + "\n")
     write_atomically(

@@ -4,8 +4,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from unigrpo.config import SamplingSection, SFTConfig, TrainConfig
+from unigrpo.config import DataSection, SamplingSection, SFTConfig, TrainConfig, tasks_of
 from unigrpo.config.load import load_config
+from unigrpo.config.tasks import ALONE
 from unigrpo.errors import ConfigError
 from unigrpo.runs import CONFIG, MARK
 
@@ -45,15 +46,44 @@ def _implied(run: Path, verb: str) -> dict:
     file = [str(run / CONFIG)]
     if _command(run) == "train":
         config = load_config(TrainConfig, file)
-        names = asdict(SamplingSection())
-        sampling = {f"rollout.{name}": value for name, value in asdict(config.rollout).items() if name in names}
-        data, rewards = config.eval.data or config.data, {name: asdict(it) for name, it in config.rewards.items()}
-        found = sampling | {"rollout.temperature": config.eval.temperature}
-    elif _command(run) == "sft":
+        found = {"model.image_tokenizer": asdict(config.model.image_tokenizer)}
+        found |= {"model.legacy_visible_pads": config.model.legacy_visible_pads}
+        return found | (_one(config) if verb == "generate" else _all(config))
+    if _command(run) == "sft":
         config = load_config(SFTConfig, file)
-        data, rewards, found = config.held_out or config.data, {}, {}
-    else:
-        return {}
-    if verb == "generate":
-        return found | {"template": data.template, "instruction": data.instruction}
-    return found | {"data": asdict(data)} | ({"rewards": rewards} if rewards else {})
+        images = {"model.image_tokenizer": asdict(config.model.image_tokenizer)}
+        if config.streams:
+            return images
+        data = config.held_out or config.data
+        return images | (_asks(data) if verb == "generate" else {"data": asdict(data)})
+    return {}
+
+
+def _all(config: TrainConfig) -> dict:
+    """What an evaluation takes from a run: held-out prompts, sampling and rewards of all its tasks."""
+    tasks = {
+        name: asdict(task)
+        | {"data": asdict(task.eval or task.data), "eval": None, "rollout": _sampling(task.rollout, config)}
+        for name, task in tasks_of(config).items()
+    }
+    if config.tasks:
+        return {"tasks": tasks}
+    alone = tasks[ALONE]
+    return {"data": alone["data"], "rollout": alone["rollout"], "rewards": alone["rewards"]}
+
+
+def _one(config: TrainConfig) -> dict:
+    """What `generate` takes from a run: how the first of its tasks asks and samples."""
+    task = next(iter(tasks_of(config).values()))
+    return _asks(task.eval or task.data) | {"rollout": _sampling(task.rollout, config)}
+
+
+def _asks(data: DataSection) -> dict:
+    return {"task": data.task, "template": data.template, "instruction": data.instruction}
+
+
+def _sampling(rollout: SamplingSection, config: TrainConfig) -> dict:
+    """The sampling of a task, without what only training needs, at the temperature of the evaluation."""
+    names = asdict(SamplingSection())
+    kept = {name: value for name, value in asdict(rollout).items() if name in names}
+    return kept | {"temperature": config.eval.temperature}

@@ -3,15 +3,13 @@
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from rewards.scorer import Scorer
-from rollout.colocated import Colocated, set_threads
-from unigrpo import checkpoint, report
+from rewards.tasks import TaskScorer
+from rollout.colocated import Colocated, load_images, set_threads, texts_of
+from unigrpo import checkpoint, gallery, report
+from unigrpo.cli.prompts import held_out_prompts, training_prompts
 from unigrpo.cli.verbs import VERBS
-from unigrpo.config import TrainConfig
+from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.config.load import flatten
-from unigrpo.data.load import load_prompts, texts
-from unigrpo.data.stream import PromptStream
-from unigrpo.models.ids import support
 from unigrpo.models.load import text_side
 from unigrpo.progress import SHOWN, describe
 from unigrpo.runs import check_run, open_run
@@ -29,7 +27,7 @@ def run(args: list[str]) -> int:
 
 
 @contextmanager
-def _started(config: TrainConfig, scorer: Scorer, resume_from: Path | None):
+def _started(config: TrainConfig, scorer: TaskScorer, resume_from: Path | None):
     """Sampler, scorer and learner, in this process or in Ray actors."""
     if config.cluster.backend == "ray":
         from actors.cluster import started
@@ -48,28 +46,29 @@ def train_from(config: TrainConfig) -> Metrics:
     """Checks data and rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
     check_run(config.output, config, config.resume, config.overwrite)
     check_trackers(config.tracking)
-    tokenizer, ids = text_side(config.model, texts(config.data) if config.model.preset else None)
-    asked = load_prompts(config.data, tokenizer, ids)
-    prompts = PromptStream(asked, config.seed, config.data.shuffle, draw=config.rollout.prompts_per_step)
-    held_out = load_prompts(config.eval.data, tokenizer, ids) if config.eval.data else []
-    held_out = held_out[: config.eval.limit]
-    scorer = Scorer(config.rewards)
+    tokenizer, ids = text_side(config.model, texts_of(config) if config.model.preset else None)
+    images, tasks = load_images(config), tasks_of(config)
+    prompts, asked = training_prompts(config, tokenizer, ids, images)
+    held_out = held_out_prompts(
+        {name: task.eval for name, task in tasks.items()},
+        tokenizer,
+        ids,
+        images,
+        config.eval.limit,
+        config.model.legacy_visible_pads,
+    )
+    scorer = TaskScorer({name: task.rewards for name, task in tasks.items()})
     scorer.check([*asked, *held_out])
     found = checkpoint.latest(Path(config.output)) if config.resume else None
     state = RunState(**found[1]) if found else RunState()
 
     with _started(config, scorer, found[0] if found else None) as (sampler, scores, learner):
-        workers = Workers(
-            sampler=sampler,
-            scorer=scores,
-            learner=learner,
-            support=support(ids, "text"),
-            mask_id=ids.mask,
-            pad_id=ids.pad,
-        )
+        workers = Workers(sampler=sampler, scorer=scores, learner=learner, ids=ids)
         run_folder = open_run(config.output, config, config.resume, config.overwrite)
         with closing(Tracker(run_folder, config.tracking, run_folder.name, flatten(config))) as tracker:
             tracker.rewind(state.step or -1)
             metrics = train(config, workers, prompts, held_out, tracker, run_folder, state)
-    report.curve({run_folder.name: run_folder}, run_folder / "curve.png")
+    keys = [f"eval/{name}/accuracy" for name in tasks if len(tasks) > 1] or report.KEYS
+    report.curve({run_folder.name: run_folder}, run_folder / "curve.png", keys if held_out else report.KEYS)
+    gallery.before_after(run_folder, run_folder / "before_after.png")
     return metrics

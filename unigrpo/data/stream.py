@@ -1,6 +1,7 @@
 """The endless stream of prompts: epoch after epoch, each in its own order, resumable from one number."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -40,3 +41,40 @@ class PromptStream:
         if not self.shuffle:
             return np.arange(len(self.prompts))
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.prompts))
+
+
+class MixedStream:
+    """Draws from several streams by their weights, in exact proportion over time."""
+
+    def __init__(self, streams: Mapping[str, PromptStream], weights: Mapping[str, float]) -> None:
+        self.streams, total = dict(streams), sum(weights.values())
+        self.shares = {name: weights[name] / total for name in streams}
+        self.drawn = dict.fromkeys(streams, 0)
+
+    @property
+    def position(self) -> dict[str, list[int]]:
+        """Place in each stream and prompts drawn from it: all that a resumed run must set."""
+        return {name: [stream.position, self.drawn[name]] for name, stream in self.streams.items()}
+
+    @position.setter
+    def position(self, value: Mapping[str, Sequence[int]]) -> None:
+        for name, (place, drawn) in value.items():
+            self.streams[name].position, self.drawn[name] = place, drawn
+
+    def take(self, n: int) -> list[Prompt]:
+        """Return the next n prompts, those of one stream next to each other."""
+        counts = dict.fromkeys(self.streams, 0)
+        for _ in range(n):
+            due = max(self.shares, key=self._debt)
+            counts[due] += 1
+            self.drawn[due] += 1
+        return [prompt for name, count in counts.items() if count for prompt in self.streams[name].take(count)]
+
+    def _debt(self, name: str) -> float:
+        """How far a stream is behind its share, after the next draw."""
+        return self.shares[name] * (sum(self.drawn.values()) + 1) - self.drawn[name]
+
+
+def most_drawn(n: int, share: float) -> int:
+    """The most prompts that one draw of n takes from a stream with this share of them."""
+    return min(n, math.ceil(n * share) + 1)

@@ -6,7 +6,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from unigrpo.errors import CheckpointError
-from unigrpo.types import Support, Task
+from unigrpo.types import DRAWING, Support, Task
 
 TOKENS = {
     "bos": "<|startoftext|>",
@@ -87,15 +87,21 @@ PUBLISHED = {("llada", 126464): _LLADA, ("mmada", 134656): _MMADA}
 """The ids of the published checkpoints, by model type and vocabulary size; their config.json does not hold them."""
 
 
-def support(ids: IdTable, task: Task) -> Support:
+def supports(ids: IdTable, task: Task) -> tuple[Support, ...]:
     """Return the ids that a response of this task may hold, shared by the sampler and the likelihood.
 
-    Text stops at `text_vocab`, which drops the image codes and the rows of the embedding that no token uses.
+    A drawing has image codes alone; a thought and a drawing has text and image codes, each among their own.
     """
-    if task == "image":
-        if ids.image_offset is None:
-            raise CheckpointError("the model has no image codes, which the task `image` needs: use an MMaDA model.")
-        return Support(start=ids.image_offset, stop=ids.image_offset + ids.codebook_size)
+    if task not in DRAWING:
+        return (text_support(ids),)
+    if ids.image_offset is None:
+        raise CheckpointError(f"the model has no image codes, which the task `{task}` needs: use an MMaDA model.")
+    codes = Support(start=ids.image_offset, stop=ids.image_offset + ids.codebook_size)
+    return (codes,) if task == "image" else (text_support(ids), codes)
+
+
+def text_support(ids: IdTable) -> Support:
+    """Return the ids of text, which stop at `text_vocab`: no image codes, nor rows that no token uses."""
     never = {ids.mask, ids.ipad, ids.pad} - {None, ids.eos}
     return Support(start=0, stop=ids.text_vocab, banned=tuple(sorted(never)))
 

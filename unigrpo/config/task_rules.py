@@ -1,0 +1,143 @@
+"""Rules about the tasks of a run, whether it names several or is one by its own settings."""
+
+from dataclasses import fields
+from typing import Any
+
+from unigrpo.config.sections import DataSection, ImageSamplingSection, SamplingSection
+from unigrpo.config.tasks import ALONE, tasks_of
+from unigrpo.config.verbs import EvalConfig, GenerateConfig, TaskSection, TrainConfig
+
+DRAWING = ("image", "think_image")
+EVERY_TASK = ("batch_size", "image")
+"""Sampling settings that are no settings of text."""
+
+
+def _prefix(name: str, group: str = "tasks") -> str:
+    return f"{group}.{name}." if name != ALONE else ""
+
+
+def _problem(config: TrainConfig | EvalConfig, rule: Any) -> str | None:
+    found = (rule(task, _prefix(name)) for name, task in tasks_of(config).items())
+    return next(filter(None, found), None)
+
+
+def tasks_stand_alone(it: TrainConfig | EvalConfig) -> str | None:
+    """With `tasks`, what would describe the only task is not set."""
+    if not it.tasks:
+        return None
+    for name in it.tasks:
+        if "/" in name or not name.strip():
+            return (
+                f"tasks holds the name {name!r}, but metrics are called eval/NAME/accuracy: write letters only."
+            )
+    alone: dict[str, tuple[Any, Any]] = {"rewards": (it.rewards, {})}
+    defaults = type(it)()
+    if isinstance(it, TrainConfig):
+        alone |= {"eval.data": (it.eval.data, None), "eval.solved": (it.eval.solved, None)}
+        alone |= {f"data.{f.name}": (getattr(it.data, f.name), getattr(DataSection(), f.name)) for f in fields(it.data)}
+    else:
+        alone |= {"solved": (it.solved, None)}
+        alone |= {f"data.{f.name}": (getattr(it.data, f.name), getattr(defaults.data, f.name)) for f in fields(it.data)}
+    sampling = ((f.name, getattr(it.rollout, f.name)) for f in fields(SamplingSection))
+    alone |= {f"rollout.{name}": (value, getattr(defaults.rollout, name)) for name, value in sampling}
+    for key, (value, default) in alone.items():
+        if value != default:
+            return f"{key} is set, but this run has tasks: set it for each, such as tasks.{next(iter(it.tasks))}.{key}."
+    return None
+
+
+def rewards_are_given(it: TrainConfig) -> str | None:
+    """Every task earns something."""
+    return _problem(it, _has_rewards)
+
+
+def _has_rewards(task: TaskSection, p: str) -> str | None:
+    if not task.rewards:
+        return f"{p}rewards is empty: add one, such as {p}rewards.math.weight=2.0."
+    if all(entry.weight == 0 for entry in task.rewards.values()):
+        example = f"{p}rewards.math.weight=2.0"
+        return f"{p}rewards all have weight 0, so nothing would be learned: set one, such as {example}."
+    return None
+
+
+def training_samples_vary(it: TrainConfig) -> str | None:
+    """Equal rollouts have equal rewards."""
+    return _problem(it, _varies)
+
+
+def _varies(task: TaskSection, p: str) -> str | None:
+    drawn = task.data.task in DRAWING
+    key = "rollout.image.temperature" if drawn else "rollout.temperature"
+    value = task.rollout.image.temperature if drawn else task.rollout.temperature
+    return f"{p}{key} is 0, but equal rollouts teach nothing: set it above 0, such as 1.0." if value == 0 else None
+
+
+def solved_is_a_reward(it: TrainConfig | EvalConfig) -> str | None:
+    """What counts as solved is among the rewards."""
+    for name, task in tasks_of(it).items():
+        key = f"tasks.{name}.solved" if name else ("eval.solved" if isinstance(it, TrainConfig) else "solved")
+        rewards = task.rewards or {"math": None}
+        if task.solved is not None and task.solved not in rewards:
+            return f"{key} is {task.solved!r}, which is not among the rewards: {', '.join(rewards)}."
+    return None
+
+
+def images_have_a_tokenizer(it: TrainConfig | EvalConfig) -> str | None:
+    """Tasks with images need the image tokenizer, and others none."""
+    tasks = {name: task.data.task for name, task in tasks_of(it).items()}
+    return image_tokenizer_is_used(it.model.image_tokenizer.path, it.model.legacy_visible_pads, tasks)
+
+
+def image_tokenizer_is_used(
+    path: str | None, visible_pads: bool, tasks: dict[str, str], group: str = "tasks"
+) -> str | None:
+    """One rule for every verb.
+
+    Args:
+        tasks: what is asked for, by the name of the task; empty for the only one.
+        group: the key below which the tasks stand.
+    """
+    seeing = next((name for name, task in tasks.items() if task != "text"), None)
+    if seeing is None and path:
+        return f"model.image_tokenizer.path is {path!r}, but no task has images: drop it, or set data.task."
+    if seeing is not None and not path:
+        return (
+            f"{_prefix(seeing, group)}data.task is {tasks[seeing]}, which needs an image tokenizer: set "
+            "model.image_tokenizer.path to a folder made by `unigrpo tokenizer`, or of the published magvitv2."
+        )
+    if visible_pads and "image" not in tasks.values():
+        return "model.legacy_visible_pads is true, but only the task image pads its prompts: drop it."
+    return None
+
+
+def sampling_is_used(it: TrainConfig | EvalConfig) -> str | None:
+    """Settings of text are for text, and those of drawing for drawings."""
+    return _problem(it, lambda task, p: sampling_fits(task.data.task, task.rollout, f"{p}rollout."))
+
+
+def sampling_fits(task: str, rollout: SamplingSection, p: str) -> str | None:
+    """One rule for every verb."""
+    if task == "think_image" and rollout.guidance:
+        return f"{p}guidance is {rollout.guidance}, but a thought is not guided: set {p}image.guidance for the drawing."
+    if task == "image":
+        unused = {f.name for f in fields(SamplingSection)} - {*EVERY_TASK}
+        return _unused(rollout, SamplingSection(), unused, f"{p}{{}} is for text, but data.task is image: drop it.")
+    if task == "think_image":
+        return None
+    unused = {f.name for f in fields(ImageSamplingSection)}
+    where = f"{p}image.{{}} is for drawings, but data.task is {task}: drop it."
+    return _unused(rollout.image, ImageSamplingSection(), unused, where)
+
+
+def _unused(section: Any, default: Any, names: set[str], message: str) -> str | None:
+    for name in sorted(names):
+        # An evaluation is greedy by default.
+        if getattr(section, name) not in (getattr(default, name), 0.0 if name == "temperature" else None):
+            return message.format(name)
+    return None
+
+
+def generates_what_it_is_asked(it: GenerateConfig) -> str | None:
+    """The image tokenizer and the sampling fit the task."""
+    used = image_tokenizer_is_used(it.model.image_tokenizer.path, False, {ALONE: it.task})
+    return used or sampling_fits(it.task, it.rollout, "rollout.")
