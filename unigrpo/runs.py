@@ -21,6 +21,7 @@ FREE_ON_RESUME = (
     "checkpoint.",
     "eval.",
     "held_out",
+    "device",
     "model.device",
     "model.gradient_checkpointing",
     "rollout.batch_size",

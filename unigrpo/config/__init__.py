@@ -1,6 +1,10 @@
 """Configuration as dataclasses; importing this imports no torch."""
 
 from unigrpo.config.algo import AlgoSection, LikelihoodSection, NoiseRule, NoiseSection
+from unigrpo.config.clip import ClipConfig
+from unigrpo.config.imaging import MagvitSection, PicturesSection, TokenizerConfig, TokenizerLossSection
+from unigrpo.config.init_mmada import InitMmadaConfig
+from unigrpo.config.pipeline import PipelineConfig, StageSection
 from unigrpo.config.sections import (
     CheckpointSection,
     ClusterSection,
@@ -15,6 +19,7 @@ from unigrpo.config.sections import (
     SamplingSection,
     TrackingSection,
 )
+from unigrpo.config.tasks import streams_of, tasks_of
 from unigrpo.config.verbs import (
     EvalConfig,
     EvalSection,
@@ -29,6 +34,7 @@ from unigrpo.config.verbs import (
 __all__ = [
     "AlgoSection",
     "CheckpointSection",
+    "ClipConfig",
     "ClusterSection",
     "DataSection",
     "EvalConfig",
@@ -36,19 +42,28 @@ __all__ = [
     "GenerateConfig",
     "ImageSamplingSection",
     "ImageTokenizerSection",
+    "InitMmadaConfig",
     "LikelihoodSection",
     "LoraSection",
+    "MagvitSection",
     "ModelSection",
     "NoiseRule",
     "NoiseSection",
     "OptimSection",
+    "PicturesSection",
+    "PipelineConfig",
     "RewardEntry",
     "RolloutSection",
     "SFTConfig",
     "SFTSection",
     "SamplingSection",
+    "StageSection",
     "StreamSection",
     "TaskSection",
+    "TokenizerConfig",
+    "TokenizerLossSection",
     "TrackingSection",
     "TrainConfig",
+    "streams_of",
+    "tasks_of",
 ]

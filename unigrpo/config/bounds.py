@@ -54,6 +54,13 @@ RANGES: dict[str, dict[str, Range]] = {
     "TrainConfig": {"steps": COUNT, "seed": NOT_NEGATIVE},
     "SFTConfig": {"steps": COUNT, "seed": NOT_NEGATIVE, "held_out_every": COUNT, "stop_below": POSITIVE},
     "EvalConfig": {"seed": NOT_NEGATIVE, "samples": COUNT, "limit": COUNT},
+    "ClipConfig": {
+        "steps": COUNT,
+        "seed": NOT_NEGATIVE,
+        "batch_size": Range("2 or more", low=2),
+        "shrink": RATIO,
+        "noise": NOT_NEGATIVE,
+    },
     "GenerateConfig": {"seed": NOT_NEGATIVE, "samples": COUNT},
     "EvalSection": {"every": COUNT, "samples": COUNT, "temperature": NOT_NEGATIVE, "limit": COUNT},
     "SFTSection": {
@@ -65,6 +72,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "condition_dropout": SHARE,
     },
     "ModelSection": {"vocab_size": COUNT},
+    "InitMmadaConfig": {"codebook_size": COUNT, "seed": NOT_NEGATIVE},
     "LoraSection": {"rank": NOT_NEGATIVE, "alpha": POSITIVE},
     "DataSection": {
         "size": COUNT,
@@ -76,6 +84,8 @@ RANGES: dict[str, dict[str, Range]] = {
     },
     "SamplingSection": SAMPLING,
     "RolloutSection": SAMPLING | {"prompts_per_step": COUNT, "group_size": COUNT},
+    "PipelineConfig": {},
+    "StageSection": {},
     "RewardEntry": {"weight": FINITE},
     "AlgoSection": {
         "mu": COUNT,
@@ -88,6 +98,21 @@ RANGES: dict[str, dict[str, Range]] = {
     },
     "NoiseRule": NOISE,
     "NoiseSection": NOISE,
+    "TokenizerConfig": {
+        "steps": COUNT,
+        "seed": NOT_NEGATIVE,
+        "resolution": COUNT,
+        "held_out_every": COUNT,
+        "batch_size": COUNT,
+    },
+    "MagvitSection": {"bits": Range("between 1 and 20", low=1, high=20), "groups": COUNT},
+    "PicturesSection": {"size": COUNT, "limit": COUNT, "seed": NOT_NEGATIVE},
+    "TokenizerLossSection": {
+        "l1": NOT_NEGATIVE,
+        "l2": NOT_NEGATIVE,
+        "commitment": NOT_NEGATIVE,
+        "entropy": NOT_NEGATIVE,
+    },
     "ImageTokenizerSection": {"resolution": COUNT, "batch_size": COUNT},
     "ImageSamplingSection": {
         "steps": COUNT,

@@ -3,8 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from unigrpo.config import sft_rules, task_rules
 from unigrpo.config.bounds import out_of_range, sections
+from unigrpo.config.clip import ClipConfig, captions_are_of_images, prompts_are_not_made
+from unigrpo.config.imaging import TokenizerConfig, something_is_learned
+from unigrpo.config.init_mmada import InitMmadaConfig, source_is_named
+from unigrpo.config.pipeline import PipelineConfig
 from unigrpo.config.rules import SECTION_RULES, ignored
+from unigrpo.config.tasks import tasks_of
 from unigrpo.config.verbs import EvalConfig, GenerateConfig, SFTConfig, TrainConfig
 from unigrpo.errors import ConfigError
 
@@ -26,9 +32,29 @@ def check_eval(config: EvalConfig) -> None:
     _check(config, EVAL_RULES)
 
 
+def check_pipeline(config: PipelineConfig) -> None:
+    """Raises a ConfigError when a pipeline has no stages; the settings of each are checked as those of its verb."""
+    _check(config, PIPELINE_RULES)
+
+
+def check_clip(config: ClipConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo clip` contradict each other."""
+    _check(config, CLIP_RULES)
+
+
+def check_tokenizer(config: TokenizerConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo tokenizer` contradict each other."""
+    _check(config, TOKENIZER_RULES)
+
+
 def check_generate(config: GenerateConfig) -> None:
     """Raises a ConfigError when the settings of `unigrpo generate` contradict each other."""
     _check(config, GENERATE_RULES)
+
+
+def check_init_mmada(config: InitMmadaConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo init-mmada` cannot be used."""
+    _check(config, [_output_is_named, source_is_named])
 
 
 def _check(config: Any, rules: list[Rule]) -> None:
@@ -41,6 +67,8 @@ def _problems(config: Any, rules: list[Rule]) -> Iterator[str]:
     yield from out_of_range(config)
     defaults = dict(sections(type(config)()))
     for prefix, section in sections(config):
+        if prefix == "data." and (getattr(config, "tasks", None) or getattr(config, "streams", None)):
+            continue  # unused, which the rules of tasks and streams see to
         yield from filter(None, (rule(section, prefix) for rule in SECTION_RULES.get(type(section), [])))
         if message := ignored(section, defaults.get(prefix, type(section)()), prefix):
             yield message
@@ -53,7 +81,7 @@ def _resume_or_overwrite(it: TrainConfig | SFTConfig) -> str | None:
     return None
 
 
-def _output_is_named(it: TrainConfig | SFTConfig | EvalConfig) -> str | None:
+def _output_is_named(it: Any) -> str | None:
     return None if it.output.strip() else "output is empty: name a folder, such as output=runs/mine."
 
 
@@ -61,34 +89,6 @@ def _groups_compare(it: TrainConfig) -> str | None:
     size = it.rollout.group_size
     if size < 2:
         return f"rollout.group_size is {size}, but an advantage compares rollouts of one prompt: set it to 2 or more."
-    return None
-
-
-def _training_samples_vary(it: TrainConfig) -> str | None:
-    if it.rollout.temperature == 0:
-        return "rollout.temperature is 0, but equal rollouts teach nothing: set it above 0, such as 1.0."
-    return None
-
-
-def _rewards_are_given(it: TrainConfig) -> str | None:
-    if not it.rewards:
-        return "rewards is empty: add one, such as rewards.math.weight=2.0."
-    if all(entry.weight == 0 for entry in it.rewards.values()):
-        return "rewards all have weight 0, so nothing would be learned: set one, such as rewards.math.weight=2.0."
-    return None
-
-
-def _eval_solved_is_a_reward(it: TrainConfig) -> str | None:
-    return _solved(it.eval.solved, it.rewards, "eval.solved")
-
-
-def _solved_is_a_reward(it: EvalConfig) -> str | None:
-    return _solved(it.solved, it.rewards or {"math": None}, "solved")
-
-
-def _solved(name: str | None, rewards: dict, key: str) -> str | None:
-    if name is not None and name not in rewards:
-        return f"{key} is {name!r}, which is not among the rewards: {', '.join(rewards)}."
     return None
 
 
@@ -107,7 +107,8 @@ def _vary(samples: int, temperature: float, confidence: str, key: str, temperatu
 
 
 def _guidance_was_sampled(it: TrainConfig) -> str | None:
-    if it.algo.likelihood.guided and it.rollout.guidance == 0:
+    guided = any(task.rollout.guidance or task.rollout.image.guidance for task in tasks_of(it).values())
+    if it.algo.likelihood.guided and not guided:
         return "algo.likelihood.guided is true, but rollout.guidance is 0, so nothing is guided: drop one."
     return None
 
@@ -116,7 +117,7 @@ def _train_warmup_ends(it: TrainConfig) -> str | None:
     return _warmup(it.optim.warmup_steps, it.steps * it.algo.mu, "steps x algo.mu")
 
 
-def _sft_warmup_ends(it: SFTConfig) -> str | None:
+def _sft_warmup_ends(it: SFTConfig | ClipConfig) -> str | None:
     return _warmup(it.optim.warmup_steps, it.steps, "steps")
 
 
@@ -126,7 +127,7 @@ def _warmup(warmup: int, steps: int, words: str) -> str | None:
     return None
 
 
-def _runs_in_one_process(it: SFTConfig | EvalConfig | GenerateConfig) -> str | None:
+def _runs_in_one_process(it: SFTConfig | EvalConfig | GenerateConfig | ClipConfig) -> str | None:
     if it.cluster.backend == "ray":
         return "cluster.backend is ray, but only `unigrpo train` uses Ray: set cluster.backend=local or drop it."
     return None
@@ -152,34 +153,27 @@ TRAIN_RULES: list[Rule] = [
     _output_is_named,
     _resume_or_overwrite,
     _groups_compare,
-    _training_samples_vary,
-    _rewards_are_given,
-    _eval_solved_is_a_reward,
+    task_rules.tasks_stand_alone,
+    task_rules.training_samples_vary,
+    task_rules.rewards_are_given,
+    task_rules.solved_is_a_reward,
+    task_rules.images_have_a_tokenizer,
+    task_rules.sampling_is_used,
     _eval_samples_vary,
     _guidance_was_sampled,
     _train_warmup_ends,
 ]
 
 
-def _prompts_leave_room(it: SFTConfig) -> str | None:
-    if it.data.max_prompt_length >= it.sft.max_length:
-        return (
-            f"data.max_prompt_length is {it.data.max_prompt_length}, which leaves no room for a response in "
-            f"sft.max_length={it.sft.max_length}: lower one or raise the other."
-        )
-    return None
-
-
-def _stops_by_a_measured_loss(it: SFTConfig) -> str | None:
-    if it.stop_below is not None and it.held_out is None:
-        return f"stop_below is {it.stop_below}, but there is no validation loss: set held_out."
-    return None
-
-
 SFT_RULES: list[Rule] = [
     _updates_are_not_rounded_away,
-    _prompts_leave_room,
-    _stops_by_a_measured_loss,
+    sft_rules.streams_stand_alone,
+    sft_rules.prompts_leave_room,
+    sft_rules.stops_by_a_measured_loss,
+    sft_rules.held_out_is_of_the_task,
+    sft_rules.texts_are_padded,
+    sft_rules.prompts_of_drawings_are_dropped,
+    sft_rules.images_have_a_tokenizer,
     _output_is_named,
     _resume_or_overwrite,
     _sft_warmup_ends,
@@ -187,8 +181,41 @@ SFT_RULES: list[Rule] = [
 ]
 EVAL_RULES: list[Rule] = [
     _output_is_named,
-    _solved_is_a_reward,
+    task_rules.tasks_stand_alone,
+    task_rules.solved_is_a_reward,
+    task_rules.images_have_a_tokenizer,
+    task_rules.sampling_is_used,
     _samples_vary,
+    _runs_in_one_process,
+]
+
+
+def _stages_are_given(it: PipelineConfig) -> str | None:
+    return None if it.stages else "stages is empty: name a yaml file that holds them."
+
+
+def _stages_have_a_verb(it: PipelineConfig) -> str | None:
+    for name, stage in it.stages.items():
+        if not name.isidentifier():
+            return f"stages holds the name {name!r}: use letters, digits and _ only, for it names a folder."
+        if "output" in stage.settings or "resume" in stage.settings or "overwrite" in stage.settings:
+            return f"stages.{name}.settings holds output, resume or overwrite, which the pipeline sets: drop it."
+    return None
+
+
+PIPELINE_RULES: list[Rule] = [_output_is_named, _stages_are_given, _stages_have_a_verb]
+CLIP_RULES: list[Rule] = [
+    _output_is_named,
+    captions_are_of_images,
+    prompts_are_not_made,
+    _sft_warmup_ends,
+    _runs_in_one_process,
+]
+TOKENIZER_RULES: list[Rule] = [
+    _output_is_named,
+    _resume_or_overwrite,
+    something_is_learned,
+    _sft_warmup_ends,
     _runs_in_one_process,
 ]
 GENERATE_RULES: list[Rule] = [_generates_from_a_checkpoint, _samples_vary, _runs_in_one_process]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unigrpo.config.algo import AlgoSection, NoiseSection
+from unigrpo.config.imaging import MagvitSection, PicturesSection, TokenizerConfig, pictures_have_a_source
 from unigrpo.config.sections import (
     ClusterSection,
     DataSection,
@@ -15,20 +16,45 @@ from unigrpo.config.sections import (
     SamplingSection,
     TrackingSection,
 )
+from unigrpo.config.sources import GENERATED, columns_are_known, kinds_are_known, source_has_the_task
 
-COLUMNS = ("prompt", "answer", "response", "id")
 TRACKERS = ("wandb", "tensorboard")
-GENERATED = ("arithmetic", "countdown")
 
 Used = Callable[[Any], bool]
 USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
     ModelSection: [(("vocab_size",), lambda it: it.preset is not None, "{p}preset is set")],
+    MagvitSection: [
+        (
+            ("bits", "encoder_widths", "decoder_widths", "encoder_blocks", "decoder_blocks", "groups"),
+            lambda it: it.path is None,
+            "{p}path is not set",
+        )
+    ],
+    PicturesSection: [
+        (("column", "image_root"), lambda it: it.source == "file", "{p}source=file"),
+        (("fit",), lambda it: it.source not in GENERATED, "{p}source is folder or file"),
+        (("split",), lambda it: it.source != "folder", "{p}source is file, shapes or digits"),
+        (("size", "seed"), lambda it: it.source in GENERATED, "{p}source is shapes or digits"),
+    ],
+    TokenizerConfig: [(("held_out_every",), lambda it: it.held_out is not None, "held_out is set")],
     LoraSection: [(("alpha", "targets"), lambda it: it.rank > 0, "{p}rank is 1 or more")],
     DataSection: [
         (("columns",), lambda it: it.source == "file", "{p}source=file"),
-        (("size", "split"), lambda it: it.source in GENERATED, "{p}source is arithmetic or countdown"),
+        (("size", "split"), lambda it: it.source in GENERATED, f"{{p}}source is one of {', '.join(GENERATED)}"),
         (("digits",), lambda it: it.source == "arithmetic", "{p}source=arithmetic"),
         (("operands",), lambda it: it.source == "countdown", "{p}source=countdown"),
+        (("kinds",), lambda it: it.source == "shapes", "{p}source=shapes"),
+        (("template",), lambda it: it.task != "image", "{p}task is another than image"),
+        (
+            ("legacy_eot",),
+            lambda it: it.task != "image" and it.template == "chat",
+            "{p}template=chat and {p}task is another than image",
+        ),
+        (
+            ("image_root", "fit"),
+            lambda it: it.source == "file" and it.task != "text",
+            "{p}source=file and a {p}task with images",
+        ),
     ],
     AlgoSection: [
         (("psi",), lambda it: it.advantage == "wd1" or it.ratio == "regress", "{p}advantage=wd1 or {p}ratio=regress"),
@@ -87,10 +113,11 @@ def data_has_its_path(it: DataSection, p: str) -> str | None:
     return None
 
 
-def columns_are_known(it: DataSection, p: str) -> str | None:
-    """`columns` maps what we read to the file's names, not the reverse."""
-    wrong = next((name for name in it.columns if name not in COLUMNS), None)
-    return wrong and f"{p}columns.{wrong} is not one of {', '.join(COLUMNS)}: a column is used as one of them."
+def thoughts_are_written(it: DataSection, p: str) -> str | None:
+    """A drawing alone has no thought before it."""
+    if it.instruction == "think" and it.task == "image":
+        return f"{p}instruction is think, but {p}task=image draws without a thought: set {p}task=think_image."
+    return None
 
 
 def blocks_fill_the_response(it: SamplingSection, p: str) -> str | None:
@@ -176,11 +203,12 @@ SAMPLING_RULES = [blocks_fill_the_response, steps_fill_the_blocks, threshold_dec
 SECTION_RULES: dict[type, list[Callable[[Any, str], str | None]]] = {
     ModelSection: [model_has_one_origin],
     LoraSection: [lora_has_targets],
-    DataSection: [data_has_its_path, columns_are_known],
+    DataSection: [data_has_its_path, columns_are_known, source_has_the_task, kinds_are_known, thoughts_are_written],
     SamplingSection: SAMPLING_RULES,
     RolloutSection: SAMPLING_RULES,
     AlgoSection: [elbo_weights_have_a_ratio],
     NoiseSection: [range_is_a_range, complements_pair_up],
+    PicturesSection: [pictures_have_a_source],
     OptimSection: [betas_are_two],
     TrackingSection: [trackers_are_known],
 }

@@ -191,6 +191,8 @@ class EvalConfig:
     """Sampling."""
     rewards: dict[str, RewardEntry] = field(default_factory=dict)
     """What a response earns; by default `math`."""
+    tasks: dict[str, TaskSection] = field(default_factory=dict)
+    """Several tasks by name, each with its own prompts, sampling and rewards, instead of those above."""
     cluster: ClusterSection = field(default_factory=lambda: ClusterSection(backend="local"))
     """Threads."""
 

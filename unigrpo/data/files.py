@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unigrpo.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 
@@ -140,12 +143,22 @@ def _saved_folder(folder: Path, split: str) -> Iterable[Any]:
             "save_to_disk."
         ) from error
     if not isinstance(data, DatasetDict):
-        return data.with_format(None)
+        return _undecoded(data)
     if split not in data:
         raise DataError(
             f"{folder} has no split `{split}`, only {', '.join(map(str, data))}: set data.split to one of them."
         )
-    return data[split].with_format(None)
+    return _undecoded(data[split])
+
+
+def _undecoded(data: "Dataset") -> "Dataset":
+    """Leave images as the bytes of their files, so that each is read with our limits and its row can be named."""
+    from datasets import Image
+
+    for name, feature in data.features.items():
+        if isinstance(feature, Image):
+            data = data.cast_column(name, Image(decode=False))
+    return data.with_format(None)
 
 
 def _suggestion(file: Path) -> str:

@@ -47,7 +47,7 @@ def countdown(section: DataSection) -> Iterator[Record]:
     misses = 0
     while len(seen) < section.size:
         numbers = draw.sample(COUNTDOWN_NUMBERS, section.operands)
-        if _numbers_held_out(numbers) != (section.split == "test"):
+        if (digest(repr(sorted(numbers))) % TEST_SHARE == 0) != (section.split == "test"):
             continue
         target, expression = _random_expression(numbers, draw)
         task = (*sorted(numbers), target)
@@ -87,10 +87,10 @@ def _distinct_pairs(span: int, section: DataSection) -> np.ndarray:
 def _of_split(pairs: np.ndarray, span: int, split: str) -> np.ndarray:
     a, b = np.divmod(pairs, span)
     keys = np.minimum(a, b).astype(np.uint64) * np.uint64(span) + np.maximum(a, b).astype(np.uint64)
-    return pairs[_held_out(keys) == (split == "test")]
+    return pairs[held_out(keys) == (split == "test")]
 
 
-def _held_out(key: np.ndarray) -> np.ndarray:
+def held_out(key: np.ndarray) -> np.ndarray:
     """Say for each 64-bit key whether it belongs to the test split, evenly and without regard to its arithmetic.
 
     Source: the finaliser of splitmix64 (Steele, Lea and Flood, 2014).
@@ -102,9 +102,9 @@ def _held_out(key: np.ndarray) -> np.ndarray:
     return key % np.uint64(TEST_SHARE) == 0
 
 
-def _numbers_held_out(numbers: list[int]) -> bool:
-    digest = hashlib.blake2b(repr(sorted(numbers)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % TEST_SHARE == 0
+def digest(key: str) -> int:
+    """Return a number that depends on a text alone, whatever the process, and takes no notice of its meaning."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
 
 
 def _random_expression(numbers: list[int], draw: random.Random) -> tuple[int, str]:

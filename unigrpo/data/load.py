@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigrpo.config import DataSection
-from unigrpo.data.prompts import THINK_INSTRUCTION, SpecialIds, encode_prompt, encode_text
+from unigrpo.data.prompts import encode_text, image_part, instruction_of, lay_out, text_part, unconditional
+from unigrpo.data.protocols import Images, SpecialIds
 from unigrpo.data.rows import Row, read_rows
+from unigrpo.data.sight import check_images, pictures
 from unigrpo.errors import DataError
-from unigrpo.types import Prompt, Task
+from unigrpo.types import DRAWING, Prompt, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,49 +24,104 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Example:
-    """A prompt with the response to learn, both as ids."""
+    """A prompt with the response to learn, as ids: a text, an image, or a thought and an image."""
 
     id: str
+    task: Task
     prompt_tokens: np.ndarray
-    """[P] int64, with the template applied and the beginning-of-sequence id in front."""
+    """[P] int64, as in a `Prompt`."""
     response_tokens: np.ndarray
-    """[L] int64, with the end-of-sequence id at its end."""
+    """[L] int64, text with the end-of-sequence id at its end; empty where an image is drawn without a thought."""
+    image_tokens: np.ndarray
+    """[X] int64, what follows the text: the start of an image unless the prompt ends in it, codes, end; or empty."""
+    text_length: int
+    """Tokens of the prompt without those of an image."""
+    unconditional: np.ndarray | None = None
+    """As in a `Prompt`."""
 
 
 def load_prompts(
     section: DataSection,
     tokenizer: "PreTrainedTokenizerBase",
     ids: SpecialIds,
-    task: Task = "text",
+    *,
+    stream: str = "",
+    images: Images | None = None,
     need_answer: bool = True,
+    visible_pads: bool = False,
 ) -> list[Prompt]:
     """Return the prompts of a section, in its order, with unique ids.
 
+    Args:
+        stream: the name of the run's task that they belong to; it stands in front of their ids.
+        images: the image tokenizer, for tasks with images.
+        need_answer: whether a prompt of task `text` must have one. Of the other tasks, which may be judged without, the
+            rewards say what they need.
+        visible_pads: as in `lay_out`.
+
     Raises:
+        ConfigError: the task needs an image tokenizer, or ids that the model has not.
         DataError: a row cannot be used, has no answer where one is needed, or is longer than `max_prompt_length`.
     """
-    rows = read_rows(section, ("answer",) if need_answer else ())
+    check_images(section, ids, images)
+    looks = section.task == "understand"
+    need_answer = need_answer and section.task == "text"
+    rows = read_rows(section, ("answer",) * need_answer + ("image",) * looks)
+    kept = _short_enough(rows, section, tokenizer, ids)
+    seen = pictures([row for row, _ in kept], section, images, encode=looks)
     return [
-        Prompt(id=row.id, task=task, text=row.prompt, tokens=tokens, answer=row.answer, metadata=row.metadata)
-        for row, tokens in _encoded(rows, section, tokenizer, ids)
+        Prompt(
+            id=f"{stream}/{row.id}" if stream else row.id,
+            task=section.task,
+            text=row.prompt,
+            tokens=lay_out(tokens, section, ids, codes, visible_pads),
+            answer=row.answer,
+            images=() if picture is None else (picture,),
+            stream=stream,
+            unconditional=unconditional(section, ids, visible_pads),
+            metadata=row.metadata,
+        )
+        for (row, tokens), (picture, codes) in zip(kept, seen, strict=True)
     ]
 
 
-def load_examples(section: DataSection, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds) -> list[Example]:
-    """Return the examples of a section, in its order; every row must have a response."""
+def load_examples(
+    section: DataSection,
+    tokenizer: "PreTrainedTokenizerBase",
+    ids: SpecialIds,
+    *,
+    images: Images | None = None,
+    visible_pads: bool = False,
+) -> list[Example]:
+    """Return the examples of a section, in its order; every row must have what its task is to learn."""
+    check_images(section, ids, images)
+    writes, draws, sees = section.task != "image", section.task in DRAWING, section.task != "text"
+    rows = read_rows(section, ("response",) * writes + ("image",) * sees)
+    kept = _short_enough(rows, section, tokenizer, ids)
+    seen = pictures([row for row, _ in kept], section, images, encode=sees)
     examples = []
-    for row, tokens in _encoded(read_rows(section, ("response",)), section, tokenizer, ids):
-        assert row.response is not None
-        response = [*encode_text(row.response, tokenizer, ids), ids.eos]
-        examples.append(Example(id=row.id, prompt_tokens=tokens, response_tokens=np.array(response, dtype=np.int64)))
+    for (row, tokens), (_, codes) in zip(kept, seen, strict=True):
+        response = [*encode_text(row.response or "", tokenizer, ids), ids.eos] if writes else []
+        image = image_part(codes, ids) if draws and codes is not None else np.empty(0, dtype=np.int64)
+        examples.append(
+            Example(
+                id=row.id,
+                task=section.task,
+                prompt_tokens=lay_out(tokens, section, ids, codes, visible_pads),
+                response_tokens=np.array(response, dtype=np.int64),
+                image_tokens=image if writes else image[1:],
+                text_length=len(tokens),
+                unconditional=unconditional(section, ids, visible_pads),
+            )
+        )
     return examples
 
 
 def texts(section: DataSection) -> list[str]:
     """Return the text of a section for training a tokenizer: prompts, responses, answers and the template's words."""
-    instruction = THINK_INSTRUCTION if section.instruction == "think" else section.instruction
+    instruction = instruction_of(section)
     found = [instruction] if instruction else []
-    if section.template == "chat":
+    if section.template == "chat" and section.task != "image":
         found += ["user", "assistant"]
     size = 0
     for row in read_rows(section):
@@ -75,12 +132,13 @@ def texts(section: DataSection) -> list[str]:
     return found
 
 
-def _encoded(
+def _short_enough(
     rows: list[Row], section: DataSection, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds
-) -> list[tuple[Row, np.ndarray]]:
+) -> list[tuple[Row, list[int]]]:
+    """The rows whose prompt is within the limit, and the text part of that prompt."""
     kept = []
     for row in rows:
-        tokens = encode_prompt(row.prompt, section, tokenizer, ids)
+        tokens = text_part(row.prompt, section, tokenizer, ids)
         if len(tokens) <= section.max_prompt_length:
             kept.append((row, tokens))
         elif section.too_long == "error":

@@ -1,14 +1,15 @@
-"""Token layouts: the chat template, plain prompts, and the sequences of text training.
+"""Token layouts: what a prompt of each task looks like, and the sequences of text training.
 
 Source: MMaDA, training/prompting_utils.py and generate.py, as measured in tests/golden.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from unigrpo.config import DataSection
+from unigrpo.data.protocols import SpecialIds
 from unigrpo.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -19,46 +20,30 @@ CHAT_TEMPLATE = (
     "<|start_header_id|>assistant<|end_header_id|>\n"
 )
 """MMaDA's chat template: one newline after a header, where LLaDA's own has two. The content is stripped."""
+LITERAL_EOT = "<eot_id>"
+"""What stands in the place of `<|eot_id|>` in the caption and reasoning data of MMaDA's first releases."""
 THINK_INSTRUCTION = (
     "You should first think about the reasoning process in the mind and then provide the user with the answer. "
     "The reasoning process is enclosed within `<think> </think>` tags, "
     "i.e. `<think> reasoning process here </think> answer here`"
 )
 """What MMaDA puts in front of a question, on a line of its own, to be answered after thinking."""
+THINK_IMAGE_INSTRUCTION = (
+    "You should first think out a more detailed version of the description and then provide the user with the image. "
+    "The detailed description is enclosed within `<think> </think>` tags, "
+    "i.e. `<think> detailed description here </think> image here`"
+)
+"""What MMaDA puts in front of a description that is to be thought out and then drawn."""
+
+SPECIAL = ("bos", "eos", "mask", "start_header", "end_header", "eot", "soi", "eoi", "t2i", "mmu", "r2i", "ipad")
+"""The ids that no text may hold."""
 
 
-class SpecialIds(Protocol):
-    """The special ids that layouts need; None where the model has no such token."""
-
-    @property
-    def bos(self) -> int | None:
-        """Beginning of sequence."""
-        ...
-
-    @property
-    def eos(self) -> int:
-        """End of sequence, which also fills up."""
-        ...
-
-    @property
-    def mask(self) -> int:
-        """The mask of the diffusion."""
-        ...
-
-    @property
-    def start_header(self) -> int | None:
-        """Opens the name of a turn's speaker."""
-        ...
-
-    @property
-    def end_header(self) -> int | None:
-        """Closes the name of a turn's speaker."""
-        ...
-
-    @property
-    def eot(self) -> int | None:
-        """End of a turn."""
-        ...
+def instruction_of(section: DataSection) -> str:
+    """Return the text that a section puts in front of every prompt."""
+    if section.instruction != "think":
+        return section.instruction
+    return THINK_IMAGE_INSTRUCTION if section.task == "think_image" else THINK_INSTRUCTION
 
 
 def encode_text(text: str, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds) -> list[int]:
@@ -69,9 +54,9 @@ def encode_text(text: str, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds
     """
     encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True)
     tokens = cast(list[int], encoded["input_ids"])
-    special = {ids.bos, ids.eos, ids.mask, ids.start_header, ids.end_header, ids.eot}
+    reserved = {getattr(ids, name) for name in SPECIAL}
     for token in tokens:
-        if token in special:
+        if token in reserved:
             raise DataError(
                 f"the tokenizer encodes {tokenizer.convert_ids_to_tokens(token)!r} in {text!r:.60} as special id "
                 f"{token}: remove it from the text, or mark the token as special in the tokenizer."
@@ -79,23 +64,104 @@ def encode_text(text: str, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds
     return tokens
 
 
-def encode_prompt(text: str, section: DataSection, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds) -> np.ndarray:
-    """Return the ids of a prompt, [T] int64: instruction and text in the section's template, after one BOS."""
-    instruction = THINK_INSTRUCTION if section.instruction == "think" else section.instruction
+def encode_prompt(
+    text: str,
+    section: DataSection,
+    tokenizer: "PreTrainedTokenizerBase",
+    ids: SpecialIds,
+    codes: np.ndarray | None = None,
+    visible_pads: bool = False,
+) -> np.ndarray:
+    """Return the ids of a prompt, [T] int64, up to where the response begins: `lay_out` of its `text_part`."""
+    return lay_out(text_part(text, section, tokenizer, ids), section, ids, codes, visible_pads)
+
+
+def text_part(text: str, section: DataSection, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds) -> list[int]:
+    """Return the ids of a prompt that `max_prompt_length` limits: one BOS, then instruction and text in the template.
+
+    A drawing's text stands alone, behind the id of its task. A prompt that is thought out first has that id too.
+    """
+    instruction = instruction_of(section)
     content = f"{instruction}\n{text}" if instruction else text
     bos = [] if ids.bos is None else [ids.bos]
+    if section.task == "image":
+        return [special(ids, "t2i"), *bos, *encode_text(content, tokenizer, ids)]
+    task = [special(ids, "r2i")] if section.task == "think_image" else []
     if section.template == "plain":
-        return np.array([*bos, *encode_text(content, tokenizer, ids)], dtype=np.int64)
+        return [*task, *bos, *encode_text(content, tokenizer, ids)]
+    return [*task, *bos, *_turns(content, section.legacy_eot, tokenizer, ids)]
+
+
+def _turns(content: str, legacy_eot: bool, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds) -> list[int]:
+    """The user's turn, and the head of the assistant's."""
     if ids.start_header is None or ids.end_header is None or ids.eot is None:
         raise ConfigError(
             "data.template is chat, but the model has no header and end-of-turn ids: set data.template=plain."
         )
-    user, turn, assistant, newline = (
-        encode_text(piece, tokenizer, ids) for piece in ("user", f"\n{content.strip()}", "assistant", "\n")
-    )
+    said = f"\n{content.strip()}{LITERAL_EOT if legacy_eot else ''}"
+    user, turn, assistant, newline = (encode_text(piece, tokenizer, ids) for piece in ("user", said, "assistant", "\n"))
+    end = [] if legacy_eot else [ids.eot]
     header = ids.start_header, ids.end_header
-    tokens = [*bos, header[0], *user, header[1], *turn, ids.eot, header[0], *assistant, header[1], *newline]
-    return np.array(tokens, dtype=np.int64)
+    return [header[0], *user, header[1], *turn, *end, header[0], *assistant, header[1], *newline]
+
+
+def lay_out(
+    tokens: Sequence[int],
+    section: DataSection,
+    ids: SpecialIds,
+    codes: np.ndarray | None = None,
+    visible_pads: bool = False,
+) -> np.ndarray:
+    """Return the ids of a whole prompt, [T] int64, from its text part.
+
+    Args:
+        codes: [N] int64, the image that `understand` asks about; it comes first.
+        visible_pads: fill a drawing's text up to `max_prompt_length` with pads that are part of it, or cut it there.
+    """
+    if section.task == "understand":
+        assert codes is not None, "a question about an image comes with its codes"
+        return np.array([special(ids, "mmu"), *image_part(codes, ids), *tokens], dtype=np.int64)
+    if section.task != "image":
+        return np.array(tokens, dtype=np.int64)
+    head = list(tokens)
+    if visible_pads:
+        head = [special(ids, "ipad")] * (section.max_prompt_length - len(head)) + head[: section.max_prompt_length]
+    return np.array([*head, ids.eos, special(ids, "soi")], dtype=np.int64)
+
+
+def unconditional(section: DataSection, ids: SpecialIds, visible_pads: bool = False) -> np.ndarray | None:
+    """Return the ids that stand for a prompt that asks for nothing, [T] int64; None where guidance masks the prompt.
+
+    Only drawings have one. Behind that of `think_image` the whole thought is ends of sequence.
+    """
+    bos = [] if ids.bos is None else [ids.bos]
+    if section.task == "image":
+        return lay_out([special(ids, "t2i"), *bos], section, ids, visible_pads=visible_pads)
+    return np.array([special(ids, "r2i"), *bos], dtype=np.int64) if section.task == "think_image" else None
+
+
+def image_part(codes: np.ndarray, ids: SpecialIds) -> np.ndarray:
+    """Return the ids of an image, [N + 2] int64: its start, its codes in raster order, and its end."""
+    start, end = special(ids, "soi"), special(ids, "eoi")
+    return np.array([start, *(codes + ids.image_offset), end], dtype=np.int64)
+
+
+def special(ids: SpecialIds, name: str) -> int:
+    """Return an id that only tasks with images need.
+
+    Raises:
+        ConfigError: the model has none.
+    """
+    if ids.image_offset is None:
+        raise ConfigError(
+            "a task with images needs a model with image codes, and this one has none: use an MMaDA model, or make one "
+            "of a LLaDA model with `unigrpo init-mmada`."
+        )
+    if getattr(ids, name) is None:
+        raise ConfigError(
+            f"a task with images needs the id `{name}`, which this model has not: add it to `ids` in its config.json."
+        )
+    return getattr(ids, name)
 
 
 def lm(tokens: Sequence[int], length: int, ids: SpecialIds) -> np.ndarray:

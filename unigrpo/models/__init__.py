@@ -1,6 +1,6 @@
 """LLaDA and MMaDA as native transformers classes, their tokenizers and ids, and how they are loaded and saved."""
 
-from unigrpo.models.ids import IdTable, support
+from unigrpo.models.ids import IdTable, supports
 from unigrpo.models.llada import LLaDAModelLM
 from unigrpo.models.llada_config import LladaConfig
 from unigrpo.models.load import Policy, load_model, load_policy, save_policy
@@ -20,6 +20,6 @@ __all__ = [
     "load_model",
     "load_policy",
     "save_policy",
-    "support",
+    "supports",
     "train_tokenizer",
 ]

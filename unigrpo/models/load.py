@@ -17,6 +17,7 @@ from unigrpo.models.ids import IdTable, check_tokenizer
 from unigrpo.models.llada import LLaDAModelLM
 from unigrpo.models.llada_config import LladaConfig
 from unigrpo.models.lora import add_lora, merged_state
+from unigrpo.models.magvit_folder import load_magvit
 from unigrpo.models.mmada import MMadaConfig, MMadaModelLM
 from unigrpo.models.presets import make_model
 from unigrpo.models.tokenizer import ids_of, train_tokenizer
@@ -32,6 +33,11 @@ class Policy:
     model: LLaDAModelLM
     tokenizer: PreTrainedTokenizerBase
     ids: IdTable
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """Return the text of sampled ids, without special tokens."""
+        content = [int(token) for token in tokens if token != self.ids.eos]
+        return str(self.tokenizer.decode(content, skip_special_tokens=True))
 
 
 def load_policy(section: ModelSection, texts: Iterable[str] | None = None, seed: int = 0) -> Policy:
@@ -61,7 +67,10 @@ def load_policy(section: ModelSection, texts: Iterable[str] | None = None, seed:
 
 
 def text_side(section: ModelSection, texts: Iterable[str] | None = None) -> tuple[PreTrainedTokenizerBase, IdTable]:
-    """Return the tokenizer and the ids of a policy, checked against each other, without loading its weights."""
+    """Return the tokenizer and the ids of a policy, checked against each other, without loading its weights.
+
+    A preset has as many image codes as the image tokenizer, and none without one.
+    """
     if (section.path is None) == (section.preset is None):
         found = "neither" if section.path is None else "both"
         raise ConfigError(f"{found} of model.path and model.preset is set: set one of them.")
@@ -73,7 +82,8 @@ def text_side(section: ModelSection, texts: Iterable[str] | None = None) -> tupl
     if texts is None:
         raise ConfigError("model.preset makes a tokenizer from the run's data, but there is none: set model.path.")
     tokenizer = train_tokenizer(texts, section.vocab_size)
-    return tokenizer, ids_of(tokenizer)
+    images = section.image_tokenizer.path
+    return tokenizer, ids_of(tokenizer, load_magvit(images).config.codebook_size if images else 0)
 
 
 def load_model(

@@ -4,16 +4,18 @@ B sequences, T tokens.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unigrpo.algo.random import key, uniform
+from unigrpo.algo.random import key
 from unigrpo.config import SFTSection
 from unigrpo.data.load import Example
-from unigrpo.sft.loss import mask_probabilities
+from unigrpo.models.ids import IdTable
+from unigrpo.sft.noise import dropped, mask_images, mask_text
+from unigrpo.types import DRAWING
 
 WINDOW = 16
 
@@ -26,8 +28,8 @@ class SFTBatch:
     key_mask_BT: Tensor
     """bool, False after the sequence's own padding."""
     masked_BT: Tensor
-    probability_B: Tensor
-    answer_length_B: Tensor
+    weight_B: Tensor
+    """float64, the weight of each masked token in the loss of the batch."""
 
     def __len__(self) -> int:
         return len(self.tokens_BT)
@@ -51,41 +53,72 @@ def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) 
     return [[int(row) for row in batches[index]] for index in rng.permutation(len(batches))]
 
 
-def collate(examples: Sequence[Example], section: SFTSection, *, noise_key: int, mask_id: int, eos_id: int) -> SFTBatch:
-    """Joins prompts and responses, pads the responses with trained end-of-sequence ids and draws the masks."""
-    pairs = [(ex.prompt_tokens, ex.response_tokens[: section.max_length - len(ex.prompt_tokens)]) for ex in examples]
-    answer = section.pad_to or max(len(response) for _, response in pairs)
-    answers = [max(answer, len(response)) for _, response in pairs]
-    answers = [min(a, section.max_length - len(p)) for a, (p, _) in zip(answers, pairs, strict=True)]
-    width = max(len(prompt) + length for (prompt, _), length in zip(pairs, answers, strict=True))
-    tokens_BT = torch.full((len(pairs), width), eos_id, dtype=torch.long)
+def collate(
+    examples: Sequence[Example], section: SFTSection, ids: IdTable, *, noise_key: int, pad_to: int | None = None
+) -> SFTBatch:
+    """Joins prompts and responses of one task, pads texts with trained end-of-sequence ids and draws the masks.
+
+    Args:
+        pad_to: tokens of a text; by default those of the longest.
+    """
+    keys, task = torch.tensor(noise_key), examples[0].task
+    hidden = dropped(keys, len(examples), section.condition_dropout if task in DRAWING else 0.0)
+    filled = _fill(examples, section, pad_to, ids.eos)
+    rows = [_unconditional(row, ids.eos) if hide else row for row, hide in zip(filled, hidden, strict=True)]
+    pieces = [(row.prompt_tokens, row.response_tokens, row.image_tokens) for row in rows]
+    width = max(sum(map(len, three)) for three in pieces)
+    tokens_BT = torch.full((len(rows), width), ids.eos, dtype=torch.long)
     maskable_BT = torch.zeros_like(tokens_BT, dtype=torch.bool)
     visible_BT = torch.zeros_like(maskable_BT)
-    for row, ((prompt, response), length) in enumerate(zip(pairs, answers, strict=True)):
-        text = np.concatenate([prompt, response])
-        tokens_BT[row, : len(text)] = torch.as_tensor(text)
-        maskable_BT[row, len(prompt) : len(prompt) + length] = True
-        visible_BT[row, : len(prompt) + length] = True
-    keys = torch.tensor(noise_key)
-    probability_B = mask_probabilities(keys, len(pairs), section.low_discrepancy, section.eps)
-    chance_BT = uniform(keys + 1, torch.arange(tokens_BT.numel())).view(tokens_BT.shape)
-    return SFTBatch(
-        tokens_BT=tokens_BT,
-        key_mask_BT=visible_BT,
-        masked_BT=(chance_BT < probability_B[:, None]) & maskable_BT,
-        probability_B=probability_B,
-        answer_length_B=torch.tensor(answers),
-    )
+    for row, (three, hide) in enumerate(zip(pieces, hidden, strict=True)):
+        joined = torch.as_tensor(np.concatenate(three))
+        start, end = len(three[0]), len(three[0]) + len(three[1])
+        tokens_BT[row, : len(joined)] = joined
+        visible_BT[row, : len(joined)] = True
+        maskable_BT[row, start:end] = not hide
+        maskable_BT[row, end : len(joined)] = joined[end:] >= ids.text_vocab
+    masked_BT, weight_B = (mask_images if task == "image" else mask_text)(keys, maskable_BT, section)
+    return SFTBatch(tokens_BT=tokens_BT, key_mask_BT=visible_BT, masked_BT=masked_BT, weight_B=weight_B)
+
+
+def _fill(examples: Sequence[Example], section: SFTSection, pad_to: int | None, eos: int) -> list[Example]:
+    """The examples with their texts cut to the limit and filled up; those without a text as they are."""
+    rooms = [section.max_length - example.text_length for example in examples]
+    cut = [example.response_tokens[:room] for example, room in zip(examples, rooms, strict=True)]
+    target = pad_to or max(map(len, cut))
+    filled = [
+        np.pad(text, (0, max(0, min(target, room) - len(text))), constant_values=eos)
+        for text, room in zip(cut, rooms, strict=True)
+    ]
+    return [replace(example, response_tokens=text) for example, text in zip(examples, filled, strict=True)]
+
+
+def _unconditional(example: Example, eos: int) -> Example:
+    """A drawing of nothing in particular, as guidance has it: an empty prompt, and a thought that says nothing."""
+    assert example.unconditional is not None
+    silence = np.full_like(example.response_tokens, eos)
+    return replace(example, prompt_tokens=example.unconditional, response_tokens=silence)
 
 
 class BatchStream:
     """Batch after batch of examples, epoch after epoch; batch `step` is a function of the seed and `step` alone."""
 
-    def __init__(self, examples: Sequence[Example], section: SFTSection, *, seed: int, mask_id: int, eos_id: int):
-        self.examples, self.section, self.seed = examples, section, seed
-        self.mask_id, self.eos_id = mask_id, eos_id
-        self.lengths = [len(example.prompt_tokens) + len(example.response_tokens) for example in examples]
-        self.size = min(section.batch_size, len(examples))
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        section: SFTSection,
+        ids: IdTable,
+        *,
+        seed: int,
+        batch_size: int,
+        pad_to: int | None = None,
+    ):
+        self.examples, self.section, self.ids, self.seed, self.pad_to = examples, section, ids, seed, pad_to
+        self.lengths = [
+            len(example.prompt_tokens) + len(example.response_tokens) + len(example.image_tokens)
+            for example in examples
+        ]
+        self.size = min(batch_size, len(examples))
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
 
     def batch(self, step: int) -> SFTBatch:
@@ -95,4 +128,4 @@ class BatchStream:
             self._epoch = (epoch, epoch_order(self.lengths, self.size, self.seed, epoch))
         chosen = [self.examples[row] for row in self._epoch[1][index]]
         noise_key = key(self.seed, step, "sft noise")
-        return collate(chosen, self.section, noise_key=noise_key, mask_id=self.mask_id, eos_id=self.eos_id)
+        return collate(chosen, self.section, self.ids, noise_key=noise_key, pad_to=self.pad_to)

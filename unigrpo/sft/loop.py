@@ -1,6 +1,7 @@
 """The loop of supervised fine-tuning: same engine, checkpoints and tracker as UniGRPO."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -8,19 +9,19 @@ import torch
 
 from unigrpo import checkpoint
 from unigrpo.config import SFTConfig
-from unigrpo.data.load import Example
 from unigrpo.engine import Engine
 from unigrpo.models.load import Policy, save_policy
 from unigrpo.progress import progress
 from unigrpo.sft.batches import BatchStream, SFTBatch
 from unigrpo.sft.loss import sft_loss
+from unigrpo.sft.streams import Stream
 from unigrpo.state import restore_state, save_state
 from unigrpo.tracking import Tracker
 from unigrpo.types import Metrics
 
 
-def batch_loss(policy: Policy, batch: SFTBatch, sequences: int) -> torch.Tensor:
-    """The loss of some sequences of a step."""
+def batch_loss(policy: Policy, batch: SFTBatch) -> torch.Tensor:
+    """The part of a step's loss that comes from some sequences of one stream."""
     device = next(policy.model.parameters()).device
     tokens_BT, masked_BT = batch.tokens_BT.to(device), batch.masked_BT.to(device)
     return sft_loss(
@@ -29,35 +30,47 @@ def batch_loss(policy: Policy, batch: SFTBatch, sequences: int) -> torch.Tensor:
         None if batch.key_mask_BT.all() else batch.key_mask_BT.to(device),
         tokens_BT,
         masked_BT,
-        batch.probability_B[:, None].expand(tokens_BT.shape),
-        batch.answer_length_B,
-        sequences,
+        batch.weight_B,
     )
 
 
-def _backward(policy: Policy, batch: SFTBatch, micro_batch: int) -> Metrics:
-    total = 0.0
-    for at in range(0, len(batch), micro_batch):
-        loss = batch_loss(policy, batch.rows(slice(at, at + micro_batch)), len(batch))
-        if loss.requires_grad:
-            loss.backward()
-        total += float(loss.detach())
-    return {"loss": total}
+def _backward(policy: Policy, streams: Mapping[str, Stream], step: int, micro_batch: int) -> Metrics:
+    """Accumulates the gradient of the weighted sum of the losses, and returns it with those of each stream."""
+    losses = {}
+    for name, stream in streams.items():
+        batch, losses[name] = stream.batches.batch(step), 0.0
+        for at in range(0, len(batch), micro_batch):
+            loss = batch_loss(policy, batch.rows(slice(at, at + micro_batch)))
+            if loss.requires_grad:
+                (stream.coefficient * loss).backward()
+            losses[name] += float(loss.detach())
+    return _named("loss", losses, streams)
+
+
+def _named(metric: str, losses: dict[str, float], streams: Mapping[str, Stream]) -> Metrics:
+    """The weighted sum of some losses, and each by the name of its stream, if that has one."""
+    total = sum(streams[name].coefficient * value for name, value in losses.items())
+    return {metric: total} | {f"{metric}/{name}": value for name, value in losses.items() if name}
 
 
 @torch.no_grad()
 def validation_loss(policy: Policy, stream: BatchStream, batches: int = 8) -> float:
     """Mean loss over fixed batches with fixed noise."""
     count = min(batches, len(stream.examples) // stream.size)
-    drawn = [stream.batch(step) for step in range(count)]
-    return sum(float(batch_loss(policy, batch, len(batch))) for batch in drawn) / count
+    return sum(float(batch_loss(policy, stream.batch(step))) for step in range(count)) / count
+
+
+def validation_losses(policy: Policy, streams: Mapping[str, Stream]) -> Metrics:
+    """The held-out loss of each stream that has one, and their weighted sum; empty when none has."""
+    held_out = {name: stream.held_out for name, stream in streams.items() if stream.held_out}
+    losses = {name: validation_loss(policy, batches) for name, batches in held_out.items()}
+    return _named("sft/held_out_loss", losses, streams) if losses else {}
 
 
 def sft(
     config: SFTConfig,
     policy: Policy,
-    examples: list[Example],
-    held_out: list[Example],
+    streams: Mapping[str, Stream],
     tracker: Tracker,
     run: Path,
     resume_from: Path | None = None,
@@ -67,25 +80,24 @@ def sft(
     if resume_from:
         restore_state(policy, engine, resume_from)
 
-    def stream(rows: list[Example]) -> BatchStream:
-        return BatchStream(rows, config.sft, seed=config.seed, mask_id=policy.ids.mask, eos_id=policy.ids.eos)
+    def good_enough(metrics: Metrics) -> bool:
+        return metrics.get("sft/held_out_loss", float("inf")) < (config.stop_below or 0)
 
-    batches, fixed = stream(examples), stream(held_out) if held_out else None
     metrics: Metrics = {}
     ended = False
-    if resume_from and fixed and engine.step_count % config.held_out_every == 0:
-        ended = validation_loss(policy, fixed) < (config.stop_below or 0)
+    if resume_from and engine.step_count % config.held_out_every == 0:
+        ended = good_enough(validation_losses(policy, streams))
     with progress("SFT", config.steps, engine.step_count) as bar:
         while engine.step_count < config.steps and not ended:
             started = time.perf_counter()
-            batch = batches.batch(engine.step_count)
-            found = engine.step(lambda batch=batch: _backward(policy, batch, config.sft.micro_batch))
-            metrics = {"sft/loss": found["loss"], "optim/grad_norm": found["grad_norm"], "optim/lr": found["lr"]}
+            found = engine.step(lambda: _backward(policy, streams, engine.step_count, config.sft.micro_batch))
+            optim = {f"optim/{name}": found.pop(name) for name in ("grad_norm", "lr")}
+            metrics = {f"sft/{name}": value for name, value in found.items()} | optim
             done = engine.step_count
             ended = done == config.steps
-            if fixed and (ended or done % config.held_out_every == 0):
-                metrics["sft/held_out_loss"] = validation_loss(policy, fixed)
-                ended |= metrics["sft/held_out_loss"] < (config.stop_below or 0)
+            if ended or done % config.held_out_every == 0:
+                metrics |= validation_losses(policy, streams)
+                ended |= good_enough(metrics)
             tracker.log(done, metrics | {"time/step": time.perf_counter() - started})
             bar.update(metrics)
             if ended or done % config.checkpoint.every == 0:

@@ -1,0 +1,96 @@
+"""Rules about what a run of supervised fine-tuning learns from, whether it names several streams or is one."""
+
+from collections.abc import Callable
+from dataclasses import fields
+
+from unigrpo.config.sections import DataSection
+from unigrpo.config.task_rules import DRAWING, image_tokenizer_is_used
+from unigrpo.config.tasks import streams_of
+from unigrpo.config.verbs import SFTConfig, SFTSection, StreamSection
+
+
+def _first(it: SFTConfig, rule: Callable[[SFTConfig, StreamSection, str], str | None]) -> str | None:
+    """What a rule finds first, among streams whose keys have the given prefix."""
+    found = (rule(it, stream, f"streams.{name}." if name else "") for name, stream in streams_of(it).items())
+    return next(filter(None, found), None)
+
+
+def streams_stand_alone(it: SFTConfig) -> str | None:
+    """With `streams`, what would describe the only one is not set."""
+    if not it.streams:
+        return None
+    for name in it.streams:
+        if "/" in name or not name.strip():
+            return f"streams holds the name {name!r}, but metrics are called sft/loss/NAME: write letters only."
+    alone = {f"data.{field.name}": (it.data, field.name, DataSection()) for field in fields(DataSection)}
+    alone |= {"held_out": (it, "held_out", SFTConfig())}
+    alone |= {f"sft.{name}": (it.sft, name, SFTSection()) for name in ("batch_size", "pad_to")}
+    for key, (section, name, default) in alone.items():
+        if getattr(section, name) != getattr(default, name):
+            own = f"streams.{next(iter(it.streams))}.{key.removeprefix('sft.')}"
+            return f"{key} is set, but this run has streams: set it for each, such as {own}."
+    return None
+
+
+def prompts_leave_room(it: SFTConfig) -> str | None:
+    """A response has somewhere to go; a thought, all the place it is filled up to."""
+    return _first(it, _leaves_room)
+
+
+def _leaves_room(it: SFTConfig, stream: StreamSection, p: str) -> str | None:
+    prompt, most = stream.data.max_prompt_length, it.sft.max_length
+    if prompt >= most:
+        return (
+            f"{p}data.max_prompt_length is {prompt}, which leaves no room for a response in sft.max_length={most}: "
+            "lower one or raise the other."
+        )
+    if stream.data.task == "think_image" and prompt + (stream.pad_to or 0) > most:
+        return (
+            f"{p}data.max_prompt_length is {prompt} and {p or 'sft.'}pad_to is {stream.pad_to}, together more than "
+            f"sft.max_length={most}, but an image stands behind a whole thought: lower one or raise the other."
+        )
+    return None
+
+
+def stops_by_a_measured_loss(it: SFTConfig) -> str | None:
+    """Somebody measures what decides the end."""
+    if it.stop_below is None or any(stream.held_out for stream in streams_of(it).values()):
+        return None
+    return f"stop_below is {it.stop_below}, but there is no validation loss: set held_out."
+
+
+def held_out_is_of_the_task(it: SFTConfig) -> str | None:
+    """A validation loss is the loss that is trained, on other rows."""
+    return _first(it, _held_out_is_of_the_task)
+
+
+def _held_out_is_of_the_task(it: SFTConfig, stream: StreamSection, p: str) -> str | None:
+    if stream.held_out is None or stream.held_out.task == stream.data.task:
+        return None
+    return f"{p}held_out.task is {stream.held_out.task}, but {p}data.task is {stream.data.task}: make them equal."
+
+
+def texts_are_padded(it: SFTConfig) -> str | None:
+    """Codes are as many as they are."""
+    return _first(it, _pads_a_text)
+
+
+def _pads_a_text(it: SFTConfig, stream: StreamSection, p: str) -> str | None:
+    if stream.data.task == "image" and stream.pad_to is not None:
+        return f"{p or 'sft.'}pad_to is {stream.pad_to}, but {p}data.task=image has no text to fill up: drop it."
+    return None
+
+
+def prompts_of_drawings_are_dropped(it: SFTConfig) -> str | None:
+    """Condition dropout is for guidance, which drawings alone are trained for."""
+    share = it.sft.condition_dropout
+    draws = any(stream.data.task in DRAWING for stream in streams_of(it).values())
+    if share != SFTSection().condition_dropout and not draws:
+        return f"sft.condition_dropout is {share}, but it is only used when a task draws: drop it."
+    return None
+
+
+def images_have_a_tokenizer(it: SFTConfig) -> str | None:
+    """Streams with images need the image tokenizer, and others none."""
+    tasks = {name: stream.data.task for name, stream in streams_of(it).items()}
+    return image_tokenizer_is_used(it.model.image_tokenizer.path, it.model.legacy_visible_pads, tasks, "streams")

@@ -1,0 +1,1 @@
+"""Training an image tokenizer: pictures, loss, measures and the loop."""

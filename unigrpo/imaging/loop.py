@@ -1,0 +1,101 @@
+"""The loop that trains an image tokenizer: same engine, checkpoints and tracker as the policy's."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save_file
+
+from unigrpo import checkpoint
+from unigrpo.config import MagvitSection, TokenizerConfig
+from unigrpo.engine import Engine
+from unigrpo.errors import ConfigError
+from unigrpo.imaging.loss import tokenizer_loss
+from unigrpo.imaging.measure import measure, page
+from unigrpo.imaging.pictures import rows_of_step
+from unigrpo.models.folder import read_tensors
+from unigrpo.models.image_tokenizer import ImageTokenizer, to_pixels
+from unigrpo.models.magvit import Magvit
+from unigrpo.models.magvit_config import MagvitConfig
+from unigrpo.models.magvit_folder import load_magvit, save_magvit
+from unigrpo.models.seeding import private_seed
+from unigrpo.progress import progress
+from unigrpo.tracking import Tracker
+from unigrpo.types import Metrics
+
+OPTIMIZER, PAGE = "optimizer.safetensors", "reconstructions.png"
+SHOW = ("tokenizer/loss", "tokenizer/l1", "held_out/psnr", "held_out/codes_used")
+
+
+def make_network(section: MagvitSection, seed: int) -> Magvit:
+    """Load the network to go on from, or make one.
+
+    Raises:
+        ConfigError: the sizes make no network.
+        CheckpointError: the folder cannot be used.
+    """
+    if section.path is not None:
+        return load_magvit(section.path)
+    sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in vars(section).items() if k != "path"}
+    try:
+        with private_seed(seed):
+            return Magvit(MagvitConfig(**sizes))
+    except ConfigError as error:
+        raise ConfigError(f"network: {error}") from None
+
+
+def train_tokenizer(
+    config: TokenizerConfig,
+    tokenizer: ImageTokenizer,
+    pictures_nHW3: np.ndarray,
+    held_out_nHW3: np.ndarray | None,
+    tracker: Tracker,
+    run: Path,
+    resume_from: Path | None = None,
+) -> Metrics:
+    """Trains to the last step, writes the tokenizer to `run/model` and a page of pictures beside it."""
+    network = tokenizer.network
+    engine = Engine(network, config.optim, config.steps)
+    if resume_from:
+        _restore(network, engine, resume_from)
+    metrics: Metrics = {}
+    with progress("Image tokenizer", config.steps, engine.step_count, SHOW) as bar:
+        while engine.step_count < config.steps:
+            started = time.perf_counter()
+            rows = rows_of_step(len(pictures_nHW3), config.batch_size, config.seed, engine.step_count)
+            metrics = _step(engine, network, pictures_nHW3[rows], config)
+            done = engine.step_count
+            if held_out_nHW3 is not None and (done == config.steps or done % config.held_out_every == 0):
+                metrics |= measure(tokenizer, held_out_nHW3)
+            tracker.log(done, metrics | {"time/step": time.perf_counter() - started})
+            bar.update(metrics)
+            if done == config.steps or done % config.checkpoint.every == 0:
+                checkpoint.save(run, done, partial(_save, network, engine), {}, config.checkpoint.keep)
+    checkpoint.publish(run / "model", partial(save_magvit, network))
+    page(tokenizer, pictures_nHW3 if held_out_nHW3 is None else held_out_nHW3, run / PAGE)
+    return metrics
+
+
+def _step(engine: Engine, network: Magvit, pictures_BHW3: np.ndarray, config: TokenizerConfig) -> Metrics:
+    pixels_B3HW = to_pixels(pictures_BHW3).to(next(network.parameters()).device)
+
+    def backward() -> Metrics:
+        losses = tokenizer_loss(network, pixels_B3HW, config.loss)
+        losses["loss"].backward()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    found = engine.step(backward)
+    optim = {"optim/grad_norm": found.pop("grad_norm"), "optim/lr": found.pop("lr")}
+    return {f"tokenizer/{name}": value for name, value in found.items()} | optim
+
+
+def _save(network: Magvit, engine: Engine, folder: Path) -> None:
+    save_magvit(network, folder)
+    save_file(engine.state(), folder / OPTIMIZER)
+
+
+def _restore(network: Magvit, engine: Engine, folder: Path) -> None:
+    network.load_state_dict(load_magvit(folder).state_dict())
+    engine.load_state(read_tensors(folder / OPTIMIZER))
