@@ -1,7 +1,8 @@
 """Reward functions: what a rollout earns. Needs no torch."""
 
 from rewards.extract import answer_part
-from rewards.registry import RewardFunction, check, resolve, reward
+from rewards.function import RewardFunction
+from rewards.registry import check, resolve, reward
 from rewards.scorer import Scorer
 
 __all__ = ["RewardFunction", "Scorer", "answer_part", "check", "resolve", "reward"]

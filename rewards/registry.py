@@ -1,4 +1,4 @@
-"""Rewards by name: which functions there are, and which arguments each is handed."""
+"""Rewards by name: which there are, and what an entry of the config means."""
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -7,17 +7,28 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, TypeVar, get_args
 
+from rewards.arguments import Parameters, trial
+from rewards.classes import Built, build, no_such_argument
+from rewards.function import RewardFunction
 from rewards.source import location, user_function
 from unigrpo.config import RewardEntry
 from unigrpo.errors import ConfigError, RewardError
-from unigrpo.types import Prompt, Rollout, Task
+from unigrpo.types import Prompt, Task
 
 SHIPPED = {
+    "aesthetic": "rewards.vision.aesthetic",
+    "clip": "rewards.vision.clip",
     "countdown": "rewards.countdown",
+    "detector": "rewards.detector",
     "exact_match": "rewards.text",
     "format": "rewards.format",
+    "hps": "rewards.vision.hps",
+    "image_reward": "rewards.vision.image_reward",
     "math": "rewards.math",
+    "pick_score": "rewards.vision.pick_score",
+    "shapes": "rewards.shapes",
 }
+"""Where the rewards that come with unigrpo are defined; a module is imported when its reward is asked for."""
 TASKS: tuple[Task, ...] = get_args(Task)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +46,11 @@ _declared: dict[str, _Declared] = {}
 def reward(
     name: str, tasks: Sequence[Task] = TASKS, check: Callable[[dict[str, Any]], None] | None = None
 ) -> Callable[[F], F]:
-    """Register a function as the reward of this name, and return it unchanged.
+    """Register a function, or a class, as the reward of this name, and return it unchanged.
+
+    A function takes what it needs by name: `response`, `prompt`, `answer`, `image`, `tokens`, `rollout`, columns of the
+    data and settings of its entry. With `responses`, `prompts`, `answers`, `images` or `rollouts` it is called once for
+    many rollouts and returns a list. A class is built once, from its entry's settings, and its objects are called.
 
     Args:
         tasks: tasks whose rollouts it can judge.
@@ -55,87 +70,57 @@ def reward(
     return register
 
 
-@dataclass(frozen=True)
-class RewardFunction:
-    """A reward ready to be called: its function, the tasks it judges and the settings it is handed."""
-
-    name: str
-    function: Callable[..., Any]
-    tasks: tuple[Task, ...]
-    settings: dict[str, Any]
-
-    def __call__(self, rollout: Rollout) -> Any:
-        """Return what the function says of one rollout, unchecked."""
-        data = {"response": rollout.output, "tokens": rollout.tokens, "rollout": rollout}
-        return self.function(**self.bind(rollout.prompt, data))
-
-    def bind(self, prompt: Prompt, data: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments by name: settings first, then the rollout, then the columns of the prompt's row.
-
-        Raises:
-            RewardError: the reward does not judge this task, or a required argument is nowhere.
-        """
-        if prompt.task not in self.tasks:
-            raise RewardError(
-                f"rewards.{self.name} judges {' and '.join(self.tasks)}, but prompt {prompt.id} is of task "
-                f"{prompt.task}: remove the reward, or the prompts."
-            )
-        answer = {} if prompt.answer is None else {"answer": prompt.answer}
-        found = {**prompt.metadata, "prompt": prompt.text, **answer, **data, **self.settings}
-        parameters = inspect.signature(self.function).parameters.values()
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            wanted = found
-        else:
-            wanted = {p.name: found[p.name] for p in parameters if p.name in found}
-        for parameter in parameters:
-            if parameter.name not in found and _required(parameter):
-                raise self._missing(parameter.name, prompt, found)
-        return wanted
-
-    def _missing(self, argument: str, prompt: Prompt, found: dict[str, Any]) -> RewardError:
-        hint = (
-            "map a column to it with data.columns.answer, or set" if argument == "answer" else "add the column, or set"
-        )
-        return RewardError(
-            f"rewards.{self.name} needs `{argument}`, which prompt {prompt.id} does not have. "
-            f"Available: {', '.join(sorted(found))}. Either {hint} rewards.{self.name}.args.{argument}."
-        )
-
-
-def resolve(name: str, entry: RewardEntry) -> RewardFunction:
+def resolve(name: str, entry: RewardEntry, built: Built | None = None) -> RewardFunction:
     """Find the reward that an entry of `rewards` means: its own `path`, or the registered reward of this name.
+
+    Args:
+        built: the objects of classes that were built before; one of the same class and settings is used again.
 
     Raises:
         RewardError: there is no such reward, or it cannot be loaded.
         ConfigError: `args` holds something the reward does not take.
     """
     if entry.path is not None:
-        function = user_function(name, entry.path)
+        function = user_function(f"rewards.{name}.path", entry.path)
         declared = next((d for d in _declared.values() if d.function is function), _Declared(function, TASKS, None))
     else:
         declared = _registered(name)
-    parameters = inspect.signature(declared.function).parameters
-    positional = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
-    if positional:
-        raise RewardError(
-            f"rewards.{name}: `{positional[0]}` of {location(declared.function)} can only be given by position, but "
-            "arguments are handed over by name."
-        )
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        for key in entry.args:
-            if key not in parameters:
-                raise ConfigError(f"rewards.{name}.args.{key}: {_no_such_argument(name, key, list(parameters))}")
+    function, settings = declared.function, dict(entry.args)
+    if inspect.isclass(function):
+        function, settings = build(name, function, settings, {} if built is None else built), {}
+    parameters = Parameters.of(function)
+    _check_parameters(name, function, parameters, settings)
     if declared.check is not None:
         declared.check(entry.args)
-    return RewardFunction(name, declared.function, declared.tasks, dict(entry.args))
+    return RewardFunction(name, function, declared.tasks, settings, parameters)
 
 
 def check(rewards: Iterable[RewardFunction], prompts: Sequence[Prompt]) -> None:
     """Make sure, before anything is trained, that every reward finds its arguments in every prompt."""
-    promised = {"response": None, "tokens": None, "rollout": None}
+    trials = [trial(prompt) for prompt in prompts]
     for function in rewards:
-        for prompt in prompts:
-            function.bind(prompt, promised)
+        if function.parameters.many:
+            function.bind_many(trials)
+        else:
+            for rollout in trials:
+                function.bind(rollout)
+
+
+def _check_parameters(name: str, function: Callable[..., Any], parameters: Parameters, settings: dict) -> None:
+    if parameters.positional:
+        raise RewardError(
+            f"rewards.{name}: `{parameters.positional}` of {location(function)} can only be given by position, but "
+            "arguments are handed over by name."
+        )
+    if parameters.everything and parameters.many:
+        raise RewardError(
+            f"rewards.{name}: {location(function)} judges many rollouts, and so cannot take everything there is: name "
+            "the columns it needs."
+        )
+    if not parameters.everything:
+        for key in settings:
+            if key not in parameters.names:
+                raise ConfigError(no_such_argument(name, key, parameters.names))
 
 
 def _registered(name: str) -> _Declared:
@@ -147,13 +132,3 @@ def _registered(name: str) -> _Declared:
     close = get_close_matches(name, known, n=1)
     hint = f"Did you mean `{close[0]}`?" if close else f"There are {', '.join(f'`{k}`' for k in known)}."
     raise RewardError(f"rewards.{name} is not a reward. {hint} For your own, set rewards.{name}.path.")
-
-
-def _required(parameter: inspect.Parameter) -> bool:
-    return parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-
-
-def _no_such_argument(name: str, key: str, parameters: list[str]) -> str:
-    close = get_close_matches(key, parameters, n=1)
-    hint = f"Did you mean `{close[0]}`?" if close else f"It takes {', '.join(f'`{p}`' for p in parameters)}."
-    return f"`{name}` takes no `{key}`. {hint}"

@@ -2,22 +2,31 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from rewards.registry import RewardFunction, check, resolve
+from rewards.arguments import trial
+from rewards.classes import Built
+from rewards.function import RewardFunction
+from rewards.registry import check, resolve
 from rewards.source import raised_at
 from unigrpo.config import RewardEntry
 from unigrpo.errors import ConfigError, RewardError, UniGRPOError
-from unigrpo.types import Prompt, Rollout, Sampling, Scored
+from unigrpo.types import Prompt, Rollout, Scored
 
 
 class Scorer:
     """The rewards of a run, found and checked once, applied to each rollout."""
 
-    def __init__(self, entries: Mapping[str, RewardEntry]) -> None:
+    def __init__(self, entries: Mapping[str, RewardEntry], built: Built | None = None) -> None:
+        """Find every reward.
+
+        Args:
+            built: shared by several scorers, so that a class with the same settings is built once for all of them.
+        """
         if not entries:
             raise ConfigError(
                 "rewards is empty, so that no response earns anything: add one, such as rewards.math.weight=1."
@@ -25,17 +34,19 @@ class Scorer:
         for name, entry in entries.items():
             if not math.isfinite(entry.weight):
                 raise ConfigError(f"rewards.{name}.weight is {entry.weight}: set it to a finite number.")
+        built = {} if built is None else built
         self.weights = {name: float(entry.weight) for name, entry in entries.items()}
-        self.rewards = {name: resolve(name, entry) for name, entry in entries.items()}
+        self.rewards = {name: resolve(name, entry, built) for name, entry in entries.items()}
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Raise `RewardError` unless every reward finds its arguments in every prompt, and works on a trial rollout.
 
-        The trial is the first prompt with its own answer as the response; there a reward may well return None.
+        The trial is the first prompt with its own answer as the response, or with an image as the drawing; there a
+        reward may well return None.
         """
         check(self.rewards.values(), prompts)
         for function in self.rewards.values():
-            _value(function, _trial(prompts[0]))
+            _values(function, [trial(prompts[0])])
 
     def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
         """Return the rollouts in the same order, each with its reward and its unweighted parts.
@@ -43,43 +54,58 @@ class Scorer:
         Raises:
             RewardError: a reward raised, returned something that is no finite number, or none applied to a rollout.
         """
-        return [self._score_one(rollout) for rollout in rollouts]
+        columns = [_values(function, rollouts) for function in self.rewards.values()]
+        return [self._scored(rollout, values) for rollout, *values in zip(rollouts, *columns, strict=True)]
 
-    def _score_one(self, rollout: Rollout) -> Scored:
-        values = {name: _value(function, rollout) for name, function in self.rewards.items()}
-        parts = {name: value for name, value in values.items() if value is not None}
+    def _scored(self, rollout: Rollout, values: Sequence[float | None]) -> Scored:
+        found = zip(self.rewards, values, strict=True)
+        parts = {name: value for name, value in found if value is not None}
         if not parts:
             raise RewardError(
-                f"no reward applies to rollout {rollout.id}: {', '.join(values)} returned None. Return a number, or "
-                "add a reward that applies."
+                f"no reward applies to rollout {rollout.id}: {', '.join(self.rewards)} returned None. Return a number, "
+                "or add a reward that applies."
             )
         return Scored(rollout=rollout, reward=sum(self.weights[name] * parts[name] for name in parts), parts=parts)
 
 
-def _trial(prompt: Prompt) -> Rollout:
-    """A rollout that no policy drew; the prompt's tokens stand for those of the response."""
-    length = len(prompt.tokens)
-    return Rollout(
-        id=f"gold-answer/{prompt.id}/0",
-        prompt=prompt,
-        tokens=prompt.tokens,
-        commit_step=np.arange(length, dtype=np.int32),
-        output=prompt.answer or "",
-        sampling=Sampling(temperature=1.0, guidance=0.0, gen_length=length, block_length=length),
-        truncated=False,
-    )
+def _values(reward: RewardFunction, rollouts: Sequence[Rollout]) -> list[float | None]:
+    """What a reward says of each rollout, checked."""
+    if not reward.parameters.many:
+        return [_value(reward, rollout) for rollout in rollouts]
+    if not rollouts:
+        return []
+    with _named(reward, f"{len(rollouts)} rollouts, the first of them {rollouts[0].id}"):
+        found = reward.call_many(rollouts)
+    found = found.tolist() if hasattr(found, "tolist") else found
+    if not isinstance(found, list | tuple) or len(found) != len(rollouts):
+        raise RewardError(
+            f"rewards.{reward.name} returned {_describe(found)} for {len(rollouts)} rollouts: return a list with one "
+            "number, or None, for each."
+        )
+    return [_number(reward, rollout, value) for rollout, value in zip(rollouts, found, strict=True)]
 
 
 def _value(reward: RewardFunction, rollout: Rollout) -> float | None:
-    try:
+    with _named(reward, f"rollout {rollout.id}"):
         value = reward(rollout)
+    return _number(reward, rollout, value)
+
+
+@contextmanager
+def _named(reward: RewardFunction, subject: str):
+    """Say which reward failed, where, and on what."""
+    try:
+        yield
     except UniGRPOError:
         raise
     except Exception as error:
         raise RewardError(
             f"rewards.{reward.name} raised {type(error).__name__}: {error} at {raised_at(error, reward.function)}, on "
-            f"rollout {rollout.id}. Correct it there; a reward that does not apply to a response returns None."
+            f"{subject}. Correct it there; a reward that does not apply to a response returns None."
         ) from error
+
+
+def _number(reward: RewardFunction, rollout: Rollout, value: Any) -> float | None:
     if value is None:
         return None
     if not isinstance(value, Real | np.bool_):

@@ -6,9 +6,9 @@ from unigrpo.types import Prompt, Rollout, Sampling
 
 @pytest.fixture
 def rollout():
-    """Make a rollout of a given output; keyword arguments are fields of its prompt."""
+    """Make a rollout of a given output and, of a drawing, image; keyword arguments are fields of its prompt."""
 
-    def make(output: str, **prompt) -> Rollout:
+    def make(output: str, image: np.ndarray | None = None, **prompt) -> Rollout:
         fields = {"id": "p:1", "task": "text", "text": "6*7=", "answer": "42"} | prompt
         return Rollout(
             id=f"3/{fields['id']}/0",
@@ -18,6 +18,7 @@ def rollout():
             output=output,
             sampling=Sampling(temperature=1.0, guidance=0.0, gen_length=4, block_length=4),
             truncated=False,
+            image=image,
         )
 
     return make

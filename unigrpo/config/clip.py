@@ -22,7 +22,7 @@ class ClipConfig:
     data: DataSection = field(default_factory=lambda: DataSection(task="image"))
     """Images with their captions, as rows to draw."""
     held_out: DataSection | None = None
-    """Rows by which the model is judged in the end: whose caption does it find nearest to an image?"""
+    """Rows by which the model is judged in the end: how often an image is nearest to its own caption."""
     batch_size: int = 128
     """Pairs of one optimiser step, all of different captions; fewer where the data has fewer captions."""
     shrink: float = 0.5
@@ -52,7 +52,7 @@ def prompts_are_not_made(it: ClipConfig) -> str | None:
     """Settings that make a prompt of a caption are not set."""
     default = DataSection()
     for key, section in _sections(it):
-        for name in ("template", "instruction", "legacy_eot", "max_prompt_length", "too_long", "shuffle"):
+        for name in ("instruction", "max_prompt_length", "too_long", "shuffle"):
             if getattr(section, name) != getattr(default, name):
                 return f"{key}.{name} is {getattr(section, name)}, but no prompts are made of captions: drop it."
     return None
