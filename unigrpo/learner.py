@@ -53,7 +53,7 @@ def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSectio
         return tensor_b.repeat_interleave(draws, 0).to(device)
 
     unguided = None
-    if algo.likelihood.guided:
+    if algo.likelihood.guided and batch.guidance_BS.any():
         hidden = batch.unguided_BH.shape[1]
         kept_RT, visible_RT = input_bKT.flatten(0, 1)[:, hidden:].to(device), spread(batch.key_mask_BT[rows])
         unguided = (

@@ -156,7 +156,38 @@ def test_settings_that_go_together_pass(settings):
         ),
         (
             "data.source=file data.path=x data.columns.question=prompt",
-            "data.columns.question is not one of prompt, answer, response, id: a column is used as one of them.",
+            "data.columns.question is not one of prompt, answer, response, image, id: a column is used as one of them.",
+        ),
+        (
+            "data.source=shapes",
+            "data.task is text, but data.source=shapes is for understand and image and think_image: change one of "
+            "them.",
+        ),
+        (
+            "data.task=image",
+            "data.task is image, but data.source=arithmetic is for text: change one of them.",
+        ),
+        (
+            "data.source=digits data.task=think_image",
+            "data.task is think_image, but data.source=digits is for understand and image: change one of them.",
+        ),
+        (
+            "data.source=shapes data.task=image data.kinds=[positon]",
+            "data.kinds holds 'positon', which data.task=image has not. Did you mean: 'position'?",
+        ),
+        (
+            "data.source=shapes data.task=think_image data.kinds=[zzz]",
+            "data.kinds holds 'zzz', which data.task=think_image has not. It has single, colour, count, two, "
+            "attribute.",
+        ),
+        (
+            "data.source=shapes data.task=image data.kinds=[two,two]",
+            "data.kinds names one twice: two, two.",
+        ),
+        ("data.kinds=[count]", "data.kinds is ['count'], but it is only used when data.source=shapes: drop it."),
+        (
+            "data.source=shapes data.task=image data.path=x",
+            "data.path is 'x', but data.source=shapes generates its rows: drop it.",
         ),
         (
             "optim.warmup_steps=201",
@@ -210,12 +241,15 @@ def test_rewards_are_needed_to_train():
         ("model.preset=null model.path=m model.vocab_size=99", "model.preset is set"),
         ("model.lora.alpha=8.0", "model.lora.rank is 1 or more"),
         ("data.operands=4", "data.source=countdown"),
-        ("data.source=file data.path=x data.size=5", "data.source is arithmetic or countdown"),
+        ("data.source=file data.path=x data.size=5", "data.source is one of arithmetic, countdown, shapes, digits"),
         ("data.source=file data.path=x data.digits=5", "data.source=arithmetic"),
         ("data.source=arithmetic data.columns={id:x}", "data.source=file"),
+        ("data.fit=pad", "data.source=file and a data.task with images"),
+        ("data.source=file data.path=x data.fit=squash", "data.source=file and a data.task with images"),
+        ("data.source=shapes data.task=understand data.image_root=x", "data.source=file and a data.task with images"),
         (
             "eval.data.source=file eval.data.path=x eval.data.split=test",
-            "eval.data.source is arithmetic or countdown",
+            "eval.data.source is one of arithmetic, countdown, shapes, digits",
         ),
     ],
 )

@@ -1,12 +1,12 @@
 import pytest
 
-from unigrpo.config import EvalConfig, GenerateConfig, SFTConfig, TrainConfig
+from unigrpo.config import EvalConfig, GenerateConfig, SFTConfig, TokenizerConfig, TrainConfig
 from unigrpo.config.bounds import RANGES, sections
 from unigrpo.config.help import docs, help_text
 from unigrpo.config.schema import bare, field_types, leaves
 from unigrpo.errors import ConfigError
 
-VERBS = [TrainConfig, SFTConfig, EvalConfig, GenerateConfig]
+VERBS = [TrainConfig, SFTConfig, EvalConfig, GenerateConfig, TokenizerConfig]
 
 
 @pytest.mark.parametrize("verb", VERBS)

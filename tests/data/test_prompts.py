@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from unigrpo.config import DataSection
-from unigrpo.data.prompts import CHAT_TEMPLATE, THINK_INSTRUCTION, encode_prompt, encode_text, lm, lm_chat
+from unigrpo.data.layouts import lm, lm_chat
+from unigrpo.data.prompts import CHAT_TEMPLATE, THINK_INSTRUCTION, encode_prompt, encode_text
 from unigrpo.errors import ConfigError, DataError
 from unigrpo.models.ids import PUBLISHED, TOKENS
 

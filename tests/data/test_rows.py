@@ -1,7 +1,8 @@
 import json
 
+import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Features, Image, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -215,3 +216,37 @@ def test_settings_that_would_be_ignored_are_errors(fields, problem):
     with pytest.raises(ConfigError) as error:
         read_rows(DataSection(**fields))
     assert str(error.value).startswith(problem)
+
+
+def test_an_image_is_a_path_from_the_folder_of_the_file(jsonl, tmp_path):
+    rows = read_rows(jsonl({"prompt": "a", "image": "pictures/a.png"}, {"prompt": "b", "image": ""}))
+    assert [row.image for row in rows] == [tmp_path / "pictures" / "a.png", None]
+    assert all("image" not in row.metadata for row in rows)
+    root = tmp_path / "elsewhere"
+    for named, found in (("a.png", root / "a.png"), (str(tmp_path / "b.png"), tmp_path / "b.png")):
+        section = jsonl({"prompt": "a", "picture": named}, columns={"image": "picture"}, image_root=str(root))
+        assert read_rows(section, ("image",))[0].image == found
+
+
+def test_a_missing_image_names_its_line(jsonl):
+    section = jsonl({"prompt": "a", "image": "a.png"}, {"prompt": "b", "image": None})
+    assert message(section, "image") == (
+        f"{section.path} line 2: `image` is empty, but every row needs an image. Fill it, or remove the row."
+    )
+    section = jsonl({"prompt": "a", "image": 7})
+    assert message(section) == (
+        f"{section.path} line 1: `image` is 7 (int), but an image is the path of a file. Write it as a string."
+    )
+    assert "Say which one holds the image: data.columns.image=COLUMN." in message(jsonl({"prompt": "a"}), "image")
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_images_of_datasets_stay_the_bytes_of_their_files(tmp_path, folder):
+    picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    features = Features({"prompt": Value("string"), "image": Image()})
+    data = Dataset.from_dict({"prompt": ["p"], "image": [picture]}, features=features)
+    path = tmp_path / ("saved" if folder else "rows.parquet")
+    (data.save_to_disk if folder else data.to_parquet)(str(path))
+    row = read_rows(DataSection(path=str(path)), ("image",))[0]
+    assert isinstance(row.image, bytes)
+    assert row.image.startswith(b"\x89PNG")

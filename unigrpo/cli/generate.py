@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rich.console import Console
 from rich.live import Live
@@ -11,32 +12,46 @@ from rich.text import Text
 from rollout.colocated import set_threads
 from rollout.sampler import Sampler
 from rollout.trace import frames
+from unigrpo.cli.asking import Asker, look
+from unigrpo.cli.drawings import place_of, save, save_steps
 from unigrpo.cli.target import expand
 from unigrpo.cli.verbs import VERBS
-from unigrpo.config import DataSection, GenerateConfig
-from unigrpo.data.prompts import encode_prompt
-from unigrpo.models.load import Policy, load_policy
-from unigrpo.types import Prompt, Rollout
+from unigrpo.config import GenerateConfig
+from unigrpo.models.image_tokenizer import ImageTokenizer
+from unigrpo.models.load import Policy, load_policy, resolve_device
+from unigrpo.types import DRAWING, Rollout
 
 FRAME_SECONDS = 0.08
 
 
 def run(args: list[str]) -> int:
-    """Answers the prompt of the settings, or each line of standard input."""
+    """Answers the prompt of the settings, or each line of standard input; drawings become files."""
     config = VERBS["generate"].checked(expand(args, "generate"))
     set_threads(config.cluster.threads)
+    place = place_of(config.picture) if config.task in DRAWING else None
+    images = _image_tokenizer(config)
+    sight = look(config, images)
     policy = load_policy(config.model, seed=config.seed)
-    sampler = Sampler(policy, config.rollout, config.seed)
-    section = DataSection(template=config.template, instruction=config.instruction)
+    asker = Asker(config, policy, images, sight)
+    sampler = Sampler(policy, config.rollout, config.seed, images)
     console = Console()
     for number, text in enumerate(_prompts(config)):
-        tokens = encode_prompt(text, section, policy.tokenizer, policy.ids)
-        prompt = Prompt(id=str(number), task="text", text=text, tokens=tokens)
-        for rollout in sampler.sample([prompt], config.samples, "generate"):
+        for rollout in sampler.sample([asker.prompt(text, str(number))], config.samples, "generate"):
             if config.show_steps:
-                _replay(console, rollout, policy)
-            console.print(Text(rollout.output), soft_wrap=True)
+                _replay(console, _words(rollout, policy), policy)
+            if config.task != "image":
+                console.print(Text(rollout.output), soft_wrap=True)
+            if place is not None and images is not None:
+                path = save(rollout, place)
+                steps = [save_steps(rollout, images.tokens, path)] if config.show_steps else []
+                console.print(Text("  ".join(map(str, [path, *steps]))), soft_wrap=True)
     return 0
+
+
+def _image_tokenizer(config: GenerateConfig) -> ImageTokenizer | None:
+    if config.task == "text":
+        return None
+    return ImageTokenizer.load(config.model.image_tokenizer, resolve_device(config.model.device))
 
 
 def _prompts(config: GenerateConfig) -> Iterator[str]:
@@ -46,6 +61,12 @@ def _prompts(config: GenerateConfig) -> Iterator[str]:
     for line in sys.stdin:
         if line.strip():
             yield line.rstrip("\n")
+
+
+def _words(rollout: Rollout, policy: Policy) -> Rollout:
+    """The part of a rollout that is sampled text."""
+    text = rollout.sampled & (rollout.tokens < policy.ids.text_vocab)
+    return replace(rollout, tokens=rollout.tokens[text], commit_step=rollout.commit_step[text], given=None)
 
 
 def _replay(console: Console, rollout: Rollout, policy: Policy) -> None:

@@ -3,9 +3,22 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from unigrpo.config import DataSection, SamplingSection, SFTConfig, TrainConfig, tasks_of
+from unigrpo.config import (
+    DataSection,
+    GenerateConfig,
+    ModelSection,
+    SamplingSection,
+    SFTConfig,
+    StreamSection,
+    TaskSection,
+    TrainConfig,
+    streams_of,
+    tasks_of,
+)
 from unigrpo.config.load import load_config
+from unigrpo.config.source import read_args
 from unigrpo.config.tasks import ALONE
 from unigrpo.errors import ConfigError
 from unigrpo.runs import CONFIG, MARK
@@ -15,10 +28,11 @@ def expand(args: list[str], verb: str) -> list[str]:
     """Replaces a leading folder by settings; those given on the command line come later and win.
 
     A model folder sets `model.path`. A run's folder, or a checkpoint in it, also brings the prompts, the sampling and
-    the rewards it was trained with, unless a yaml file is given.
+    the rewards it was trained with, unless a yaml file is given. Of a run of several tasks, `generate` takes the one
+    called `of`, or the first of the given `task`, or the first.
 
     Raises:
-        ConfigError: the first argument is meant as a folder, and there is none.
+        ConfigError: the first argument is meant as a folder, and there is none, or its run has no task called `of`.
     """
     if not args or "=" in args[0] or args[0].startswith("-") or args[0].endswith((".yaml", ".yml")):
         return args
@@ -28,9 +42,13 @@ def expand(args: list[str], verb: str) -> list[str]:
     run = next((place for place in (folder, folder.parent) if _command(place)), None)
     model = folder / "model" if run == folder else folder
     files = [arg for arg in rest if arg.endswith((".yaml", ".yml")) and "=" not in arg]
-    implied = _implied(run, verb) if run and not files else {}
+    implied, done = {}, []
+    if run and not files:
+        implied = _asked(run, rest) if verb == "generate" else _evaluated(run)
+        # What `of` chose is among the settings now.
+        done = ["of=null"] if verb == "generate" else []
     settings = [f"{key}={json.dumps(value)}" for key, value in ({"model.path": str(model)} | implied).items()]
-    return files + settings + [arg for arg in rest if arg not in files]
+    return files + settings + [arg for arg in rest if arg not in files] + done
 
 
 def _command(folder: Path) -> str | None:
@@ -42,48 +60,77 @@ def _command(folder: Path) -> str | None:
     return first.removeprefix(MARK).split()[0] if first.startswith(MARK) else None
 
 
-def _implied(run: Path, verb: str) -> dict:
-    file = [str(run / CONFIG)]
-    if _command(run) == "train":
-        config = load_config(TrainConfig, file)
-        found = {"model.image_tokenizer": asdict(config.model.image_tokenizer)}
-        found |= {"model.legacy_visible_pads": config.model.legacy_visible_pads}
-        return found | (_one(config) if verb == "generate" else _all(config))
-    if _command(run) == "sft":
-        config = load_config(SFTConfig, file)
-        images = {"model.image_tokenizer": asdict(config.model.image_tokenizer)}
-        if config.streams:
-            return images
-        data = config.held_out or config.data
-        return images | (_asks(data) if verb == "generate" else {"data": asdict(data)})
-    return {}
+def _config(run: Path) -> TrainConfig | SFTConfig | None:
+    """The settings of a run that made a policy."""
+    schema = {"train": TrainConfig, "sft": SFTConfig}.get(_command(run) or "")
+    return load_config(schema, [str(run / CONFIG)]) if schema else None
 
 
-def _all(config: TrainConfig) -> dict:
+def _evaluated(run: Path) -> dict[str, Any]:
     """What an evaluation takes from a run: held-out prompts, sampling and rewards of all its tasks."""
+    config = _config(run)
+    if isinstance(config, SFTConfig):
+        data = {} if config.streams else {"data": asdict(config.held_out or config.data)}
+        return {"model.image_tokenizer": asdict(config.model.image_tokenizer)} | data
+    if config is None:
+        return {}
+    found = {"model.image_tokenizer": asdict(config.model.image_tokenizer)}
+    found |= {"model.legacy_visible_pads": config.model.legacy_visible_pads}
     tasks = {
-        name: asdict(task)
-        | {"data": asdict(task.eval or task.data), "eval": None, "rollout": _sampling(task.rollout, config)}
+        name: asdict(task) | {"data": asdict(task.eval or task.data), "eval": None, "rollout": _sampling(task, config)}
         for name, task in tasks_of(config).items()
     }
     if config.tasks:
-        return {"tasks": tasks}
+        return found | {"tasks": tasks}
     alone = tasks[ALONE]
-    return {"data": alone["data"], "rollout": alone["rollout"], "rewards": alone["rewards"]}
+    return found | {"data": alone["data"], "rollout": alone["rollout"], "rewards": alone["rewards"]}
 
 
-def _one(config: TrainConfig) -> dict:
-    """What `generate` takes from a run: how the first of its tasks asks and samples."""
-    task = next(iter(tasks_of(config).values()))
-    return _asks(task.eval or task.data) | {"rollout": _sampling(task.rollout, config)}
+def _asked(run: Path, rest: list[str]) -> dict[str, Any]:
+    """What `generate` takes from a run: how one of its tasks asks and samples, and the images it needs."""
+    config, given = _config(run), {}
+    for source in read_args(GenerateConfig, rest):
+        given |= source.values
+    if config is None:
+        return {}
+    tasks = tasks_of(config) if isinstance(config, TrainConfig) else streams_of(config)
+    name = _chosen({name: task.data.task for name, task in tasks.items()}, given.get("of"), given.get("task"))
+    if name is None:
+        return _pictured(config.model, given["task"])
+    chosen = tasks[name]
+    found = _pictured(config.model, chosen.data.task) | _asks(chosen, "image" in given)
+    if isinstance(config, TrainConfig) and isinstance(chosen, TaskSection):
+        found |= {"rollout": _sampling(chosen, config)}
+    return found
 
 
-def _asks(data: DataSection) -> dict:
-    return {"task": data.task, "template": data.template, "instruction": data.instruction}
+def _chosen(tasks: dict[str, str], name: str | None, kind: str | None) -> str | None:
+    """The name of the task to ask like; None when the run has none of this kind."""
+    if name is None:
+        return next((name for name, found in tasks.items() if kind in (None, found)), None)
+    if ALONE in tasks:
+        raise ConfigError(f"of is {name!r}, but the run has only one task: drop it.")
+    if name not in tasks:
+        raise ConfigError(f"of is {name!r}, which is no task of the run: it has {', '.join(tasks)}.")
+    if kind not in (None, tasks[name]):
+        raise ConfigError(f"of is {name!r}, whose task is {tasks[name]}, but task is {kind}: drop one of them.")
+    return name
 
 
-def _sampling(rollout: SamplingSection, config: TrainConfig) -> dict:
-    """The sampling of a task, without what only training needs, at the temperature of the evaluation."""
+def _pictured(model: ModelSection, task: str) -> dict[str, Any]:
+    """The image tokenizer of a run, and how its pads are seen, for a task that has to do with them."""
+    found = {"model.image_tokenizer": asdict(model.image_tokenizer)} if task != "text" else {}
+    return found | ({"model.legacy_visible_pads": model.legacy_visible_pads} if task == "image" else {})
+
+
+def _asks(task: TaskSection | StreamSection, looks: bool) -> dict[str, Any]:
+    data: DataSection = (task.eval if isinstance(task, TaskSection) else task.held_out) or task.data
+    names = ["task", "template", "instruction", "legacy_eot", "max_prompt_length", *["fit"] * looks]
+    return {name: getattr(data, name) for name in names}
+
+
+def _sampling(task: TaskSection, config: TrainConfig) -> dict[str, Any]:
+    """The sampling of a task, without what only training needs; texts at the temperature of the evaluation."""
     names = asdict(SamplingSection())
-    kept = {name: value for name, value in asdict(rollout).items() if name in names}
-    return kept | {"temperature": config.eval.temperature}
+    kept = {name: value for name, value in asdict(task.rollout).items() if name in names}
+    return kept if task.data.task == "image" else kept | {"temperature": config.eval.temperature}

@@ -6,7 +6,7 @@ from pathlib import Path
 from rollout.colocated import set_threads
 from unigrpo import checkpoint
 from unigrpo.cli.verbs import VERBS
-from unigrpo.config import TokenizerConfig
+from unigrpo.config import ImageTokenizerSection, TokenizerConfig
 from unigrpo.config.load import flatten
 from unigrpo.errors import ConfigError
 from unigrpo.imaging.loop import PAGE, make_network, train_tokenizer
@@ -34,7 +34,8 @@ def tokenizer_from(config: TokenizerConfig) -> Metrics:
     check_run(config.output, config, config.resume, config.overwrite)
     check_trackers(config.tracking)
     network = make_network(config.network, config.seed).to(resolve_device(config.device))
-    tokenizer = ImageTokenizer(network, config.resolution, config.batch_size)
+    section = ImageTokenizerSection(resolution=config.resolution, batch_size=config.batch_size)
+    tokenizer = ImageTokenizer(network, section, "resolution")
     pictures = load_pictures(config.data, config.resolution)
     if len(pictures) < config.batch_size:
         raise ConfigError(

@@ -61,7 +61,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "shrink": RATIO,
         "noise": NOT_NEGATIVE,
     },
-    "GenerateConfig": {"seed": NOT_NEGATIVE, "samples": COUNT},
+    "GenerateConfig": {"seed": NOT_NEGATIVE, "samples": COUNT, "max_prompt_length": COUNT},
     "EvalSection": {"every": COUNT, "samples": COUNT, "temperature": NOT_NEGATIVE, "limit": COUNT},
     "SFTSection": {
         "batch_size": COUNT,
@@ -112,6 +112,8 @@ RANGES: dict[str, dict[str, Range]] = {
         "l2": NOT_NEGATIVE,
         "commitment": NOT_NEGATIVE,
         "entropy": NOT_NEGATIVE,
+        "entropy_final": NOT_NEGATIVE,
+        "entropy_steps": COUNT,
     },
     "ImageTokenizerSection": {"resolution": COUNT, "batch_size": COUNT},
     "ImageSamplingSection": {

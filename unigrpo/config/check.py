@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from unigrpo.config import sft_rules, task_rules
+from unigrpo.config import generate_rules, sft_rules, task_rules
 from unigrpo.config.bounds import out_of_range, sections
 from unigrpo.config.clip import ClipConfig, captions_are_of_images, prompts_are_not_made
 from unigrpo.config.imaging import TokenizerConfig, something_is_learned
@@ -93,16 +93,15 @@ def _groups_compare(it: TrainConfig) -> str | None:
 
 
 def _eval_samples_vary(it: TrainConfig) -> str | None:
-    return _vary(it.eval.samples, it.eval.temperature, it.rollout.confidence, "eval.samples", "eval.temperature")
-
-
-def _samples_vary(it: EvalConfig | GenerateConfig) -> str | None:
-    return _vary(it.samples, it.rollout.temperature, it.rollout.confidence, "samples", "rollout.temperature")
-
-
-def _vary(samples: int, temperature: float, confidence: str, key: str, temperature_key: str) -> str | None:
-    if samples > 1 and temperature == 0 and confidence != "random":
-        return f"{key} is {samples}, but at {temperature_key}=0 they are all equal: set it above 0, or {key}=1."
+    greedy = any(
+        task.data.task not in task_rules.DRAWING and not task_rules.writes_at_random(task.rollout, it.eval.temperature)
+        for task in tasks_of(it).values()
+    )
+    if it.eval.samples > 1 and greedy:
+        return (
+            f"eval.samples is {it.eval.samples}, but at eval.temperature=0 they are all equal: set it above 0, or "
+            "eval.samples=1."
+        )
     return None
 
 
@@ -185,7 +184,7 @@ EVAL_RULES: list[Rule] = [
     task_rules.solved_is_a_reward,
     task_rules.images_have_a_tokenizer,
     task_rules.sampling_is_used,
-    _samples_vary,
+    task_rules.samples_vary,
     _runs_in_one_process,
 ]
 
@@ -218,4 +217,10 @@ TOKENIZER_RULES: list[Rule] = [
     _sft_warmup_ends,
     _runs_in_one_process,
 ]
-GENERATE_RULES: list[Rule] = [_generates_from_a_checkpoint, _samples_vary, _runs_in_one_process]
+GENERATE_RULES: list[Rule] = [
+    _generates_from_a_checkpoint,
+    generate_rules.settings_fit_the_task,
+    generate_rules.model_and_sampling_fit_the_task,
+    generate_rules.samples_vary,
+    _runs_in_one_process,
+]

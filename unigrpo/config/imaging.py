@@ -63,7 +63,12 @@ class TokenizerLossSection:
     commitment: float = 0.25
     """Mean squared distance of the latents from the codes they become."""
     entropy: float = 0.1
-    """Entropy of the code of one latent, less that of the codes of all: each sure of its code, and all codes used."""
+    """Entropy of the code of one latent, less that of the codes of all: each sure of its code, and all codes used. At
+    first without it few codes come into use; later it holds back the pixels."""
+    entropy_final: float = 0.01
+    """Weight of the entropy that it falls to."""
+    entropy_steps: int = 1000
+    """Steps in which it falls to it, linearly."""
 
 
 @dataclass(kw_only=True)
@@ -93,7 +98,7 @@ class TokenizerConfig:
     batch_size: int = 32
     """Pictures of one optimiser step."""
     loss: TokenizerLossSection = field(default_factory=TokenizerLossSection)
-    """Loss."""
+    """What is learned from."""
     optim: OptimSection = field(
         default_factory=lambda: OptimSection(lr=1e-3, warmup_steps=50, schedule="cosine", max_grad_norm=1.0)
     )

@@ -5,7 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from unigrpo.config.algo import AlgoSection, NoiseSection
-from unigrpo.config.imaging import MagvitSection, PicturesSection, TokenizerConfig, pictures_have_a_source
+from unigrpo.config.imaging import (
+    MagvitSection,
+    PicturesSection,
+    TokenizerConfig,
+    TokenizerLossSection,
+    pictures_have_a_source,
+)
 from unigrpo.config.sections import (
     ClusterSection,
     DataSection,
@@ -17,10 +23,19 @@ from unigrpo.config.sections import (
     TrackingSection,
 )
 from unigrpo.config.sources import GENERATED, columns_are_known, kinds_are_known, source_has_the_task
+from unigrpo.config.verbs import GenerateConfig
 
 TRACKERS = ("wandb", "tensorboard")
 
 Used = Callable[[Any], bool]
+ASKED: list[tuple[tuple[str, ...], Used, str]] = [
+    (("template",), lambda it: it.task != "image", "{p}task is another than image"),
+    (
+        ("legacy_eot",),
+        lambda it: it.task != "image" and it.template == "chat",
+        "{p}template=chat and {p}task is another than image",
+    ),
+]
 USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
     ModelSection: [(("vocab_size",), lambda it: it.preset is not None, "{p}preset is set")],
     MagvitSection: [
@@ -36,6 +51,9 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
         (("split",), lambda it: it.source != "folder", "{p}source is file, shapes or digits"),
         (("size", "seed"), lambda it: it.source in GENERATED, "{p}source is shapes or digits"),
     ],
+    TokenizerLossSection: [
+        (("entropy_steps",), lambda it: it.entropy != it.entropy_final, "{p}entropy and {p}entropy_final differ")
+    ],
     TokenizerConfig: [(("held_out_every",), lambda it: it.held_out is not None, "held_out is set")],
     LoraSection: [(("alpha", "targets"), lambda it: it.rank > 0, "{p}rank is 1 or more")],
     DataSection: [
@@ -44,12 +62,7 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
         (("digits",), lambda it: it.source == "arithmetic", "{p}source=arithmetic"),
         (("operands",), lambda it: it.source == "countdown", "{p}source=countdown"),
         (("kinds",), lambda it: it.source == "shapes", "{p}source=shapes"),
-        (("template",), lambda it: it.task != "image", "{p}task is another than image"),
-        (
-            ("legacy_eot",),
-            lambda it: it.task != "image" and it.template == "chat",
-            "{p}template=chat and {p}task is another than image",
-        ),
+        *ASKED,
         (
             ("image_root", "fit"),
             lambda it: it.source == "file" and it.task != "text",
@@ -78,6 +91,7 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
             "{p}plan=uniform and a rule other than elbo",
         ),
     ],
+    GenerateConfig: [*ASKED, (("fit",), lambda it: it.image is not None, "image is set")],
     OptimSection: [(("min_lr_ratio",), lambda it: it.schedule != "constant", "{p}schedule is linear or cosine")],
     ClusterSection: [(("address", "timeout"), lambda it: it.backend == "ray", "{p}backend=ray")],
 }
@@ -113,7 +127,7 @@ def data_has_its_path(it: DataSection, p: str) -> str | None:
     return None
 
 
-def thoughts_are_written(it: DataSection, p: str) -> str | None:
+def thoughts_are_written(it: DataSection | GenerateConfig, p: str) -> str | None:
     """A drawing alone has no thought before it."""
     if it.instruction == "think" and it.task == "image":
         return f"{p}instruction is think, but {p}task=image draws without a thought: set {p}task=think_image."
@@ -204,6 +218,7 @@ SECTION_RULES: dict[type, list[Callable[[Any, str], str | None]]] = {
     ModelSection: [model_has_one_origin],
     LoraSection: [lora_has_targets],
     DataSection: [data_has_its_path, columns_are_known, source_has_the_task, kinds_are_known, thoughts_are_written],
+    GenerateConfig: [thoughts_are_written],
     SamplingSection: SAMPLING_RULES,
     RolloutSection: SAMPLING_RULES,
     AlgoSection: [elbo_weights_have_a_ratio],

@@ -91,7 +91,7 @@ class DataSection:
     legacy_eot: bool = False
     """Write the end of a turn as the text `<eot_id>`, as the caption and reasoning data of MMaDA's first releases."""
     max_prompt_length: int = 512
-    """Most tokens a prompt may have."""
+    """Most tokens a prompt may have; those of an image are not counted."""
     too_long: Literal["error", "drop"] = "error"
     """What a prompt over the limit does: stop the run before it starts, or be left out and counted."""
     limit: int | None = None

@@ -56,7 +56,8 @@ def stops_by_a_measured_loss(it: SFTConfig) -> str | None:
     """Somebody measures what decides the end."""
     if it.stop_below is None or any(stream.held_out for stream in streams_of(it).values()):
         return None
-    return f"stop_below is {it.stop_below}, but there is no validation loss: set held_out."
+    key = f"streams.{next(iter(it.streams))}.held_out" if it.streams else "held_out"
+    return f"stop_below is {it.stop_below}, but there is no validation loss: set {key}."
 
 
 def held_out_is_of_the_task(it: SFTConfig) -> str | None:

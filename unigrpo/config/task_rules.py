@@ -5,7 +5,7 @@ from typing import Any
 
 from unigrpo.config.sections import DataSection, ImageSamplingSection, SamplingSection
 from unigrpo.config.tasks import ALONE, tasks_of
-from unigrpo.config.verbs import EvalConfig, GenerateConfig, TaskSection, TrainConfig
+from unigrpo.config.verbs import EvalConfig, TaskSection, TrainConfig
 
 DRAWING = ("image", "think_image")
 EVERY_TASK = ("batch_size", "image")
@@ -27,9 +27,7 @@ def tasks_stand_alone(it: TrainConfig | EvalConfig) -> str | None:
         return None
     for name in it.tasks:
         if "/" in name or not name.strip():
-            return (
-                f"tasks holds the name {name!r}, but metrics are called eval/NAME/accuracy: write letters only."
-            )
+            return f"tasks holds the name {name!r}, but metrics are called eval/NAME/accuracy: write letters only."
     alone: dict[str, tuple[Any, Any]] = {"rewards": (it.rewards, {})}
     defaults = type(it)()
     if isinstance(it, TrainConfig):
@@ -137,7 +135,21 @@ def _unused(section: Any, default: Any, names: set[str], message: str) -> str | 
     return None
 
 
-def generates_what_it_is_asked(it: GenerateConfig) -> str | None:
-    """The image tokenizer and the sampling fit the task."""
-    used = image_tokenizer_is_used(it.model.image_tokenizer.path, False, {ALONE: it.task})
-    return used or sampling_fits(it.task, it.rollout, "rollout.")
+def samples_vary(it: EvalConfig) -> str | None:
+    """Several responses to one prompt differ."""
+    return _problem(it, lambda task, p: samples_differ(task.data.task, it.samples, task.rollout, f"{p}rollout."))
+
+
+def samples_differ(task: str, samples: int, rollout: SamplingSection, p: str) -> str | None:
+    """One rule for every verb."""
+    text = task != "image" and writes_at_random(rollout, rollout.temperature)
+    drawing = task in DRAWING and (rollout.image.temperature > 0 or rollout.image.choice_temperature > 0)
+    if samples == 1 or text or drawing:
+        return None
+    key = f"{p}image.temperature" if task == "image" else f"{p}temperature"
+    return f"samples is {samples}, but at {key}=0 they are all equal: set it above 0, or samples=1."
+
+
+def writes_at_random(rollout: SamplingSection, temperature: float) -> bool:
+    """Whether two texts may differ: chance decides over their tokens, or over the order of these."""
+    return temperature > 0 or rollout.confidence == "random"

@@ -79,7 +79,7 @@ class SFTSection:
     micro_batch: int = 64
     """Examples of one forward and backward; changes memory, never the gradient."""
     max_length: int = 1024
-    """Most tokens of prompt and response; a longer response is cut."""
+    """Most tokens of prompt and response, those of an image not counted; a longer response is cut."""
     pad_to: int | None = None
     """Tokens a response is filled up to with end-of-sequence, which are trained, so that ending is learned; by default
     the longest response of the batch."""
@@ -199,22 +199,40 @@ class EvalConfig:
 
 @dataclass(kw_only=True)
 class GenerateConfig:
-    """`unigrpo generate`: answers to prompts, in the terminal."""
+    """`unigrpo generate`: answers to prompts, in the terminal, and drawings, as files."""
 
     prompt: str | None = None
     """What to ask; by default lines are read from standard input."""
+    task: Literal["text", "understand", "image", "think_image"] = "text"
+    """What the prompt asks for, as in the data section."""
+    of: str | None = None
+    """After the folder of a run of several tasks: the name of the one to ask and sample like; by default the first of
+    this `task`, or the first of all."""
+    image: str | None = None
+    """A picture: what `understand` asks about, or what a drawing keeps outside `mask`."""
+    mask: str | None = None
+    """What of `image` is drawn anew: a box `x0,y0,x1,y1` in pixels of the square that the image is fitted to, x1 and y1
+    outside it, or a picture as large as the image, white there. Codes that it touches are drawn whole."""
+    fit: Literal["crop", "squash", "pad"] = "crop"
+    """How `image` becomes square, as in the data section."""
+    picture: str | None = None
+    """Where drawings go: a .png file, or a folder; by default drawing.png. A name that is taken gets a number."""
     seed: int = 0
     """Seed of the sampler."""
     samples: int = 1
     """Answers to each prompt."""
     show_steps: bool = False
-    """Replay the denoising, step by step."""
+    """Replay the denoising, step by step; that of a drawing is written beside it, as one picture."""
     model: ModelSection = field(default_factory=ModelSection)
     """The model."""
     template: Literal["chat", "plain"] = "chat"
     """As in the data section."""
     instruction: str = ""
-    """Text put in front of the prompt; `think` stands for MMaDA's thinking instruction."""
+    """Text put in front of the prompt; `think` stands for MMaDA's thinking instruction of the task."""
+    legacy_eot: bool = False
+    """As in the data section."""
+    max_prompt_length: int = 512
+    """Most tokens a prompt may have; those of an image are not counted."""
     rollout: SamplingSection = field(default_factory=SamplingSection)
     """Sampling."""
     cluster: ClusterSection = field(default_factory=lambda: ClusterSection(backend="local"))

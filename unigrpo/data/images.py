@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unigrpo.errors import DataError
 
@@ -45,9 +45,15 @@ def read_image(source: Source, where: str) -> np.ndarray:
                 return _rgb(ImageOps.exif_transpose(image), where)
     except DataError:
         raise
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{where}: the image {_name(source)} cannot be read: it is none of {', '.join(FORMATS)}."
+        ) from None
     except Exception as error:  # a decoder raises whatever a broken file makes it raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{where}: the image {_name(source)} cannot be read ({reason:.120}).") from None
+        raise DataError(
+            f"{where}: the image {_name(source)} cannot be read ({reason:.120}). Save it again, or remove the row."
+        ) from None
 
 
 def fit_image(image: np.ndarray, resolution: int, fit: Fit) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigrpo.config import DataSection
-from unigrpo.data.prompts import encode_text, image_part, instruction_of, lay_out, text_part, unconditional
+from unigrpo.data.layouts import image_part, lay_out, unconditional
+from unigrpo.data.prompts import encode_text, instruction_of, text_part
 from unigrpo.data.protocols import Images, SpecialIds
 from unigrpo.data.rows import Row, read_rows
 from unigrpo.data.sight import check_images, pictures

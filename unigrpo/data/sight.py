@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from unigrpo.config import DataSection
-from unigrpo.data.prompts import special
+from unigrpo.data.layouts import special
 from unigrpo.data.protocols import Images, SpecialIds
 from unigrpo.data.rows import Row
 from unigrpo.errors import ConfigError, DataError

@@ -18,7 +18,7 @@ _SUBPIXELS = 8
 """Samples of a pixel in each direction, for smooth edges."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Thing:
     """What an object is, wherever it stands."""
 

@@ -56,7 +56,7 @@ class Caption:
 
     @property
     def meaning(self) -> str:
-        """The same for captions of one meaning, such as `A left of B` and `B right of A`, or `A and B` and `B and A`."""
+        """The same for captions of one meaning, such as `A and B` and `B and A`, or `A above B` and `B below A`."""
         first, *second = self.groups
         if self.place in ("right of", "below"):
             return repr((OPPOSITE[self.place], *second, first))

@@ -82,7 +82,7 @@ def _step(engine: Engine, network: Magvit, pictures_BHW3: np.ndarray, config: To
     pixels_B3HW = to_pixels(pictures_BHW3).to(next(network.parameters()).device)
 
     def backward() -> Metrics:
-        losses = tokenizer_loss(network, pixels_B3HW, config.loss)
+        losses = tokenizer_loss(network, pixels_B3HW, config.loss, engine.step_count)
         losses["loss"].backward()
         return {name: float(value.detach()) for name, value in losses.items()}
 

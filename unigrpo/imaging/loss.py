@@ -16,8 +16,8 @@ JOINT_BITS = 10
 """Bits whose codes are counted together; 2 ** 10 probabilities of each latent is what memory allows."""
 
 
-def tokenizer_loss(network: Magvit, pixels_B3HW: Tensor, section: TokenizerLossSection) -> dict[str, Tensor]:
-    """The weighted sum as `loss`, and its unweighted parts.
+def tokenizer_loss(network: Magvit, pixels_B3HW: Tensor, section: TokenizerLossSection, step: int) -> dict[str, Tensor]:
+    """The weighted sum of optimiser step `step` (0-based) as `loss`, and its unweighted parts.
 
     The gradient passes the quantisation as if it were not there (straight through).
 
@@ -33,7 +33,14 @@ def tokenizer_loss(network: Magvit, pixels_B3HW: Tensor, section: TokenizerLossS
         "commitment": functional.mse_loss(latents_BKhw, codes_BKhw),
         "entropy": token - codebook,
     }
-    return {"loss": sum((getattr(section, name) * part for name, part in parts.items()), torch.zeros(()))} | parts
+    weights = {name: getattr(section, name) for name in parts} | {"entropy": entropy_weight(section, step)}
+    return {"loss": torch.stack([weights[name] * part for name, part in parts.items()]).sum()} | parts
+
+
+def entropy_weight(section: TokenizerLossSection, step: int) -> float:
+    """Weight of the entropy at an optimiser step (0-based)."""
+    done = min(1.0, step / section.entropy_steps)
+    return section.entropy + done * (section.entropy_final - section.entropy)
 
 
 def entropies(latents_nK: Tensor, joint_bits: int = JOINT_BITS) -> tuple[Tensor, Tensor]:
@@ -48,7 +55,9 @@ def entropies(latents_nK: Tensor, joint_bits: int = JOINT_BITS) -> tuple[Tensor,
     token = functional.binary_cross_entropy_with_logits(logits_nK, set_nK, reduction="none").sum(1).mean()
     groups = -(-latents_nK.shape[1] // joint_bits)
     used = [_joint(group.unbind(1)).mean(0) for group in set_nK.tensor_split(groups, dim=1)]
-    return token, torch.stack([torch.special.entr(share).sum() for share in used]).sum()
+    # The slope of the entropy is infinite at 0, where a code that no latent is near underflows to.
+    least = torch.finfo(torch.float32).tiny
+    return token, torch.stack([torch.special.entr(share.clamp(min=least)).sum() for share in used]).sum()
 
 
 def _joint(set_n: Sequence[Tensor]) -> Tensor:

@@ -19,13 +19,13 @@ from unigrpo.models.magvit_folder import load_magvit
 class ImageTokenizer:
     """A MAGVIT-v2 that takes and gives [H, W, 3] uint8, in batches, and is not trained by it."""
 
-    def __init__(self, network: Magvit, resolution: int, batch_size: int, key: str = "resolution"):
+    def __init__(self, network: Magvit, section: ImageTokenizerSection, key: str = "model.image_tokenizer.resolution"):
         """Raises a ConfigError, naming the setting `key`, when the resolution is no multiple of the factor."""
-        self.network, self.resolution, self.batch_size = network, resolution, batch_size
+        self.network, self.resolution, self.batch_size = network, section.resolution, section.batch_size
         self.codebook_size, self.factor = network.config.codebook_size, network.config.factor
-        if resolution % self.factor:
+        if self.resolution % self.factor:
             raise ConfigError(
-                f"{key} is {resolution}, but a code of this image tokenizer is {self.factor} pixels wide: set it to a "
+                f"{key} is {self.resolution}, but a code of this image tokenizer is {self.factor} pixels wide: set it to a "
                 f"multiple of {self.factor}."
             )
 
@@ -42,8 +42,7 @@ class ImageTokenizer:
                 "model.image_tokenizer.path is not set, but there are images: name a folder made by `unigrpo "
                 "tokenizer`, or a showlab/magvitv2."
             )
-        network = load_magvit(section.path).requires_grad_(False).to(device)
-        return cls(network, section.resolution, section.batch_size, "model.image_tokenizer.resolution")
+        return cls(load_magvit(section.path).requires_grad_(False).to(device), section)
 
     @property
     def tokens(self) -> int:

@@ -46,7 +46,7 @@ def _load(config: SFTConfig, name: str, section: StreamSection, policy: Policy, 
             f"{prefix or 'sft.'}batch_size is {section.batch_size}, but the data has {len(examples)} examples, and no "
             f"batch holds one twice: set it to {len(examples)} or less, or give more data."
         )
-    _report_cuts(examples, config.sft.max_length)
+    _report_cuts(examples, config.sft.max_length, name)
     seed = key(config.seed, name) if name else config.seed
     shared = {"seed": seed, "batch_size": section.batch_size, "pad_to": section.pad_to}
     # What is held out is judged as it will be used, with its prompt.
@@ -65,8 +65,9 @@ def _check_thoughts(examples: list[Example], pad_to: int | None, prefix: str) ->
             )
 
 
-def _report_cuts(examples: list[Example], limit: int) -> None:
+def _report_cuts(examples: list[Example], limit: int, name: str) -> None:
     """Says how many responses lose their end to the length limit: their model learns from them not to stop."""
     cut = sum(example.text_length + len(example.response_tokens) > limit for example in examples)
     if cut:
-        console.print(f"{cut} of {len(examples)} responses are cut at sft.max_length={limit}.", highlight=False)
+        of = f" of {name}" if name else ""
+        console.print(f"{cut} of {len(examples)} responses{of} are cut at sft.max_length={limit}.", highlight=False)

@@ -1,0 +1,92 @@
+"""Prompts of `unigrpo generate`: a text of the user's, with the picture it comes with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unigrpo.config import DataSection, GenerateConfig
+from unigrpo.data.images import fit_image, read_image
+from unigrpo.data.inpainting import boxed, known_codes, whitened
+from unigrpo.data.layouts import lay_out, unconditional
+from unigrpo.data.prompts import text_part
+from unigrpo.data.sight import check_images
+from unigrpo.errors import ConfigError, DataError
+from unigrpo.models.image_tokenizer import ImageTokenizer
+from unigrpo.models.load import Policy
+from unigrpo.types import Prompt
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sight:
+    """The picture of all prompts: fitted, its codes, and for a drawing those that stay."""
+
+    picture: np.ndarray
+    codes: np.ndarray
+    known: np.ndarray | None = None
+
+
+def look(config: GenerateConfig, images: ImageTokenizer | None) -> Sight | None:
+    """Reads the picture, and the mask over it; None where there is no picture.
+
+    Raises:
+        ConfigError: a file does not exist.
+        DataError: a picture cannot be read, or the mask does not suit it.
+    """
+    if config.image is None or images is None:
+        return None
+    found = _read(config.image, "image")
+    fitted = fit_image(found, images.resolution, config.fit)
+    codes = images.encode([fitted])[0]
+    if config.mask is None:
+        return Sight(picture=fitted, codes=codes)
+    masked = boxed(config.mask, images.resolution)
+    if masked is None:
+        masked = whitened(_read(config.mask, "mask"), found.shape, images.resolution, config.fit)
+    return Sight(picture=fitted, codes=codes, known=known_codes(codes, masked, images.factor))
+
+
+def _read(file: str, key: str) -> np.ndarray:
+    if not Path(file).is_file():
+        other = " or a box x0,y0,x1,y1" if key == "mask" else ""
+        raise ConfigError(f"{key} is {file!r}, which is no file: name a picture{other}.")
+    return read_image(file, key)
+
+
+class Asker:
+    """Makes prompts of texts, as the settings say."""
+
+    def __init__(self, config: GenerateConfig, policy: Policy, images: ImageTokenizer | None, sight: Sight | None):
+        """Raises a ConfigError when the model and the image tokenizer do not belong together."""
+        self.policy, self.sight, self.visible_pads = policy, sight, config.model.legacy_visible_pads
+        self.section = DataSection(
+            task=config.task,
+            template=config.template,
+            instruction=config.instruction,
+            legacy_eot=config.legacy_eot,
+            max_prompt_length=config.max_prompt_length,
+        )
+        check_images(self.section, policy.ids, images)
+
+    def prompt(self, text: str, name: str) -> Prompt:
+        """Encodes a text.
+
+        Raises:
+            DataError: it has more than `max_prompt_length` tokens.
+        """
+        ids, sight = self.policy.ids, self.sight
+        tokens = text_part(text, self.section, self.policy.tokenizer, ids)
+        if len(tokens) > self.section.max_prompt_length:
+            raise DataError(
+                f"the prompt {text!r:.60} has {len(tokens)} tokens, but max_prompt_length is "
+                f"{self.section.max_prompt_length}: raise it, or say less."
+            )
+        return Prompt(
+            id=name,
+            task=self.section.task,
+            text=text,
+            tokens=lay_out(tokens, self.section, ids, sight.codes if sight else None, self.visible_pads),
+            images=(sight.picture,) if sight else (),
+            unconditional=unconditional(self.section, ids, self.visible_pads),
+            known_codes=sight.known if sight else None,
+        )
