@@ -48,9 +48,16 @@ def draw(
 
     Returns:
         Ids of the codes [B, N], and the step after which each stayed [B, N], -1 where it was given.
+
+    Raises:
+        ValueError: there is guidance, and nothing that it starts from.
     """
     views = [(tokens_BT.clone(), key_mask_BT)]
-    if unguided is not None and settings.guidance > 0:
+    if settings.guidance > 0:
+        if unguided is None:
+            raise ValueError(
+                f"guidance is {settings.guidance}, but there are no rows with an empty prompt: give `unguided`."
+            )
         views.append((unguided[0].clone(), unguided[1]))
     codes_BN = tokens_BT[:, place].clone()
     commit_BN = torch.full_like(codes_BN, -1)

@@ -19,13 +19,13 @@ def test_pass_at_k_is_the_share_of_subsets_that_hold_a_right_answer(case):
 
 def test_accuracy_is_pass_at_one_and_groups_are_kept_apart():
     scored = scored_group([1], [[1]] * 4, [1.0, 0.0, 0.0, 0.0]) + scored_group([2], [[1]] * 4, [0.0] * 4)
-    metrics = evaluation_metrics(scored, 4, "r")
+    metrics = evaluation_metrics(scored, 4, {"": "r"})
     assert metrics["eval/accuracy"] == 1 / 8
     assert metrics["eval/pass@2"] == pytest.approx((0.5 + 0) / 2)
     assert metrics["eval/pass@4"] == 0.5
     assert metrics["eval/r"] == 1 / 8
     paid = [replace(item, reward=9.0) for item in scored]
-    assert evaluation_metrics(paid, 4, "r")["eval/accuracy"] == 1 / 8
+    assert evaluation_metrics(paid, 4, {"": "r"})["eval/accuracy"] == 1 / 8
 
 
 def test_k_runs_over_powers_of_two_up_to_the_samples():

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from rewards.scorer import Scorer
+from rewards.tasks import TaskScorer
 from rollout.sampler import Sampler
 from tests.rollout.test_text import Letters
-from tests.tiny import IDS, SUPPORT, scored_group, tiny_model
+from tests.tiny import IDS, scored_group, tiny_model
 from unigrpo.config import AlgoSection, RewardEntry, RolloutSection, TrainConfig
-from unigrpo.data.stream import PromptStream
+from unigrpo.data.stream import MixedStream, PromptStream
 from unigrpo.models import Policy
 from unigrpo.train import Workers, collect, summarize
 from unigrpo.train import _due as due
@@ -23,11 +23,9 @@ def workers(folder, rollout) -> Workers:
     policy = Policy(tiny_model(), Letters(), IDS)  # pyright: ignore[reportArgumentType]
     return Workers(
         sampler=Sampler(policy, rollout, 0),
-        scorer=Scorer({"half": RewardEntry(path=f"{folder / 'half.py'}:half")}),
+        scorer=TaskScorer({"": {"half": RewardEntry(path=f"{folder / 'half.py'}:half")}}),
         learner=None,  # pyright: ignore[reportArgumentType]
-        support=SUPPORT,
-        mask_id=9,
-        pad_id=8,
+        ids=IDS,
     )
 
 
@@ -37,14 +35,14 @@ def test_dynamic_sampling_refills_groups_whose_rewards_are_all_equal(tmp_path, e
     rollout = RolloutSection(prompts_per_step=8, group_size=6, gen_length=8, block_length=8)
     config = TrainConfig(rollout=rollout, algo=AlgoSection(dynamic_sampling=extra))
     prompts = [Prompt(id=str(n), task="text", text=str(n), tokens=np.array([n % 7, 1])) for n in range(rows)]
-    stream, metrics = PromptStream(prompts, 0), {}
+    stream, metrics = MixedStream({"": PromptStream(prompts, 0)}, {"": 1.0}), {}
     scored = collect(config, workers(tmp_path, rollout), stream, 0, metrics)
     assert len(scored) == 48
     assert {len({item.rollout.prompt.id for item in scored[at : at + 6]}) for at in range(0, 48, 6)} == {1}
     assert len({item.rollout.id for item in scored}) == 48
     dead = summarize(scored, 6)["reward/zero_std"]
     assert (dead == 0) if extra else (dead > 0)
-    assert (stream.position > 8) == bool(extra)
+    assert (stream.position[""][1] > 8) == bool(extra)
 
 
 def test_summary_counts_groups_without_spread_and_keeps_parts():

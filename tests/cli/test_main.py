@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from unigrpo.cli.verbs import VERBS, Verb
 from unigrpo.config import SFTConfig, TrainConfig
 from unigrpo.config.load import load_config, shipped_configs
 
+CONFIGURED = ", ".join(name for name, verb in VERBS.items() if verb.schema)
 TRAIN = ["model.preset=tiny", "data.source=arithmetic", "rewards.math.weight=1"]
 
 
@@ -24,7 +26,7 @@ def test_help_lists_every_verb(capsys):
     assert main(["--help"]) == main([]) == main(["-h"]) == 0
     out = capsys.readouterr().out
     for name, verb in VERBS.items():
-        assert f"  {name:10}  {verb.summary}\n" in out
+        assert re.search(rf"^  {name} +{re.escape(verb.summary)}$", out, re.MULTILINE)
 
 
 def test_help_is_quick_and_imports_nothing_heavy(tmp_path):
@@ -55,9 +57,9 @@ def test_help_of_a_verb_explains_its_settings_wherever_it_stands(capsys):
     ("args", "expected"),
     [
         (["tarin"], "tarin is no verb. Did you mean: train?"),
-        (["zzz"], "zzz is no verb. The verbs are train, sft, eval, generate, quickstart, config."),
-        (["config"], "config needs a verb: one of train, sft, eval, generate, then files and settings."),
-        (["config", "quickstart"], "quickstart is no verb. The verbs are train, sft, eval, generate."),
+        (["zzz"], f"zzz is no verb. The verbs are {', '.join(VERBS)}."),
+        (["config"], f"config needs a verb: one of {CONFIGURED}, then files and settings."),
+        (["config", "quickstart"], f"quickstart is no verb. The verbs are {CONFIGURED}."),
         (["config", "train", "steps=ten"], "steps='ten' is not an int."),
         (["config", "train", *TRAIN, "steps=0"], "steps is 0: set it to 1 or more."),
         (["sft", "--help", "nope"], "nope is no section: those of SFTConfig are"),

@@ -19,7 +19,7 @@ def check(*settings: str) -> None:
         ["data.source=shapes", "data.size=9", "data.seed=1", "data.split=test"],
         ["data.source=digits", "held_out.source=digits", "held_out.split=test", "held_out_every=7"],
         ["data.path=p", "network.path=old", "resolution=512"],
-        ["data.path=p", "network.bits=10", "network.groups=8", "loss.l1=0", "loss.entropy=0", "loss.entropy_final=0"],
+        ["data.path=p", "network.bits=10", "network.groups=8", "loss.l1=0", "loss.entropy=0"],
         ["data.path=p", "optim.schedule=constant", "loss.entropy_steps=7"],
     ],
 )
@@ -61,7 +61,7 @@ def test_settings_that_go_together_pass(settings):
             "held_out_every is 9, but it is only used when held_out is set: drop it.",
         ),
         (
-            ["data.path=p", "loss.entropy_final=0.1", "loss.entropy_steps=9"],
+            ["data.path=p", "loss.entropy_final=0.06", "loss.entropy_steps=9"],
             "loss.entropy_steps is 9, but it is only used when loss.entropy and loss.entropy_final differ: drop it.",
         ),
         (

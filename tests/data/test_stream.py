@@ -4,13 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unigrpo.data import PromptStream
+from unigrpo.data.stream import MixedStream, most_drawn
 from unigrpo.errors import ConfigError
 from unigrpo.types import Prompt
 
 
 def stream(count, seed=0, shuffle=True, draw=1):
-    prompts = [Prompt(id=str(i), task="text", text="", tokens=np.zeros(1, dtype=np.int64)) for i in range(count)]
-    return PromptStream(prompts, seed, shuffle, draw)
+    return PromptStream([prompt(str(i)) for i in range(count)], seed, shuffle, draw)
+
+
+def prompt(name):
+    return Prompt(id=name, task="text", text="", tokens=np.zeros(1, dtype=np.int64))
 
 
 def drawn(source, sizes):
@@ -53,3 +57,43 @@ def test_without_shuffling_the_order_is_that_of_the_file():
 def test_fewer_prompts_than_a_step_takes_is_an_error_before_anything_starts(count):
     with pytest.raises(ConfigError, match=rf"prompts_per_step is 32, but the data has {count} prompts"):
         stream(count, draw=32)
+
+
+def mixed(weights, rows=50):
+    prompts = {name: [prompt(f"{name}{n}") for n in range(rows)] for name in weights}
+    return MixedStream({name: PromptStream(own, 0) for name, own in prompts.items()}, weights)
+
+
+@given(
+    weights=st.lists(st.floats(0.1, 10), min_size=1, max_size=5),
+    draws=st.lists(st.integers(1, 20), min_size=1, max_size=12),
+)
+def test_a_mixed_stream_draws_in_proportion_to_its_weights_at_every_moment(weights, draws):
+    names = {f"s{n}": weight for n, weight in enumerate(weights)}
+    stream, total = mixed(names), 0
+    for n in draws:
+        drawn = stream.take(n)
+        assert len(drawn) == len({item.id for item in drawn}) == n
+        total += n
+        for name, weight in names.items():
+            assert abs(stream.drawn[name] - total * weight / sum(weights)) <= len(weights)
+
+
+def test_a_mixed_stream_goes_on_from_its_position():
+    one, other = mixed({"a": 1, "b": 3}), mixed({"a": 1, "b": 3})
+    for n in (3, 5, 8):
+        one.take(n)
+    other.position = one.position
+    assert [item.id for item in one.take(20)] == [item.id for item in other.take(20)]
+
+
+@given(n=st.integers(1, 64), weights=st.lists(st.floats(0.1, 10), min_size=1, max_size=5))
+def test_no_draw_takes_more_from_a_stream_than_was_foretold(n, weights):
+    names = {f"s{i}": weight for i, weight in enumerate(weights)}
+    stream = mixed(names, rows=100)
+    before = dict(stream.drawn)
+    for _ in range(5):
+        stream.take(n)
+        for name, weight in names.items():
+            assert stream.drawn[name] - before[name] <= most_drawn(n, weight / sum(weights))
+        before = dict(stream.drawn)

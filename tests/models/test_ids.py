@@ -1,7 +1,7 @@
 import pytest
 
 from unigrpo.errors import CheckpointError
-from unigrpo.models import IdTable, LladaConfig, MMadaConfig, ids_of, support, train_tokenizer
+from unigrpo.models import IdTable, LladaConfig, MMadaConfig, ids_of, supports, train_tokenizer
 from unigrpo.models.ids import check_tokenizer
 from unigrpo.types import Support
 
@@ -29,21 +29,21 @@ def test_a_small_mmada_without_our_key_gives_what_its_config_says(golden):
 def test_text_support_leaves_out_codes_unused_rows_mask_and_image_pad():
     ids = IdTable.from_config(MMadaConfig())
     for task in ("text", "understand"):
-        assert support(ids, task) == Support(start=0, stop=126349, banned=(126093, 126336))
+        assert supports(ids, task) == (Support(start=0, stop=126349, banned=(126093, 126336)),)
 
 
 def test_image_support_is_the_codes():
-    assert support(IdTable.from_config(MMadaConfig()), "image") == Support(start=126349, stop=134541)
+    assert supports(IdTable.from_config(MMadaConfig()), "image") == (Support(start=126349, stop=134541),)
 
 
 def test_a_pad_of_its_own_is_banned_but_the_end_of_sequence_never():
-    assert support(IdTable(mask=9, eos=1, pad=2, text_vocab=10), "text").banned == (2, 9)
-    assert support(IdTable(mask=9, eos=1, pad=1, text_vocab=10), "text").banned == (9,)
+    assert supports(IdTable(mask=9, eos=1, pad=2, text_vocab=10), "text")[0].banned == (2, 9)
+    assert supports(IdTable(mask=9, eos=1, pad=1, text_vocab=10), "text")[0].banned == (9,)
 
 
 def test_a_text_model_has_no_image_support():
     with pytest.raises(CheckpointError, match="no image codes"):
-        support(IdTable.from_config(LladaConfig()), "image")
+        supports(IdTable.from_config(LladaConfig()), "image")
 
 
 def test_the_table_survives_config_json():

@@ -190,6 +190,11 @@ def test_guidance_of_zero_is_no_guidance_and_another_scale_is_seen():
     assert not torch.equal(plain, strong)
 
 
+def test_guidance_without_rows_to_start_from_is_refused():
+    with pytest.raises(ValueError, match=r"guidance is 2\.0, but there are no rows with an empty prompt"):
+        drawn(canvas(), ImageSamplingSection(steps=3, guidance=2.0))
+
+
 def test_codes_are_drawn_from_the_models_distribution_at_the_temperature():
     """One slot, one step: frequencies over many keys against the softmax of the logits."""
     tokens = canvas(rows=1, size=1).expand(4000, -1)

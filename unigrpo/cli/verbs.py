@@ -53,21 +53,6 @@ VERBS = {
         "GenerateConfig",
         "check_generate",
     ),
-    "tokenizer": Verb(
-        "unigrpo.cli.tokenizer",
-        "an image tokenizer, trained on pictures",
-        f"tokenizer {SETTINGS}",
-        "TokenizerConfig",
-        "check_tokenizer",
-    ),
-    "clip": Verb(
-        "unigrpo.cli.clip", "a small CLIP, to reward drawings with", f"clip {SETTINGS}", "ClipConfig", "check_clip"
-    ),
-    "convert-imagereward": Verb(
-        "unigrpo.cli.convert_imagereward",
-        "the published ImageReward as a folder for the reward image_reward",
-        "convert-imagereward ImageReward.pt VOCAB.txt FOLDER",
-    ),
     "quickstart": Verb(
         "unigrpo.cli.quickstart", "a small model, trained on this computer", "quickstart [output=FOLDER] [--overwrite]"
     ),
@@ -78,12 +63,27 @@ VERBS = {
         "PipelineConfig",
         "check_pipeline",
     ),
+    "tokenizer": Verb(
+        "unigrpo.cli.tokenizer",
+        "an image tokenizer, trained on pictures",
+        f"tokenizer {SETTINGS}",
+        "TokenizerConfig",
+        "check_tokenizer",
+    ),
+    "clip": Verb(
+        "unigrpo.cli.clip", "a small CLIP, to reward drawings with", f"clip {SETTINGS}", "ClipConfig", "check_clip"
+    ),
     "init-mmada": Verb(
         "unigrpo.cli.init_mmada",
         "an MMaDA from a LLaDA: room for image codes",
         "init-mmada --from FOLDER output=FOLDER [key=value ...]",
         "InitMmadaConfig",
         "check_init_mmada",
+    ),
+    "convert-imagereward": Verb(
+        "unigrpo.cli.convert_imagereward",
+        "the published ImageReward as a folder for the reward image_reward",
+        "convert-imagereward ImageReward.pt VOCAB.txt FOLDER",
     ),
     "config": Verb("unigrpo.cli.config", "check settings and print them in full", f"config VERB {SETTINGS}"),
 }

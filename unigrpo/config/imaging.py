@@ -62,10 +62,10 @@ class TokenizerLossSection:
     """Mean squared error of the pixels."""
     commitment: float = 0.25
     """Mean squared distance of the latents from the codes they become."""
-    entropy: float = 0.1
+    entropy: float = 0.06
     """Entropy of the code of one latent, less that of the codes of all: each sure of its code, and all codes used. At
     first without it few codes come into use; later it holds back the pixels."""
-    entropy_final: float = 0.01
+    entropy_final: float = 0.0
     """Weight of the entropy that it falls to."""
     entropy_steps: int = 1000
     """Steps in which it falls to it, linearly."""
