@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,15 @@ def _as_started(config: Any) -> Any:
 def _same_run(folder: Path, config: Any) -> None:
     saved = load_config(type(config), [str(folder / CONFIG)])
     free = FREE_ON_RESUME + (("steps",) if config.optim.schedule == "constant" else ())
-    changed = {key: pair for key, pair in diff(saved, config).items() if not key.startswith(free)}
+    changed = {key: pair for key, pair in diff(saved, config).items() if not _own_key(key).startswith(free)}
     if changed:
         words = ", ".join(f"{key} was {old} and is {new}" for key, (old, new) in changed.items())
         raise ConfigError(f"{folder} cannot go on with other settings: {words}. Put them back, or name another output=")
+
+
+def _own_key(key: str) -> str:
+    """The key without the task or stream it belongs to: what is free for one is free for each."""
+    return re.sub(r"^(tasks|streams)\.[^.]+\.", "", key) + "."
 
 
 def _is_not_around_us(folder: Path) -> None:
