@@ -1,5 +1,6 @@
 """`unigrpo generate` for every task, from tiny runs that are made here."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,14 +8,17 @@ import pytest
 from PIL import Image
 
 from tests.images import picture, save_tiny_images
+from unigrpo.cli.asking import Asker, look
 from unigrpo.cli.drawings import GREY, canvases
 from unigrpo.cli.main import main
 from unigrpo.cli.target import expand
-from unigrpo.config import GenerateConfig, ImageTokenizerSection
+from unigrpo.config import DataSection, GenerateConfig, ImageTokenizerSection, SFTConfig
 from unigrpo.config.check import check_generate
-from unigrpo.config.load import load_config
+from unigrpo.config.load import load_config, save_config
+from unigrpo.data import load_prompts
 from unigrpo.data.images import fit_image
 from unigrpo.models.image_tokenizer import ImageTokenizer
+from unigrpo.models.load import load_policy
 from unigrpo.types import Prompt, Rollout, Sampling
 
 COMMON = """
@@ -146,6 +150,36 @@ def test_in_painting_keeps_every_code_that_the_mask_does_not_touch(made, here, i
     assert not one_of(pixels("whole.png"), codes, 1 * 8 + 2, images)
 
 
+ASKED = [
+    "template=plain",
+    "template=chat instruction=think legacy_eot=true",
+    "task=understand image=given.png fit=pad template=plain",
+    "task=understand image=given.png fit=squash legacy_eot=true",
+    "task=image",
+    "task=image max_prompt_length=40 model.legacy_visible_pads=true",
+    "task=think_image instruction=think template=plain",
+]
+
+
+@pytest.mark.parametrize("settings", ASKED)
+def test_a_prompt_is_what_the_same_row_of_a_file_would_be(made, here, images, settings):
+    Image.fromarray(picture(5, 40, 60)).save("given.png")
+    config = load_config(GenerateConfig, [f"model.path={made / 'model'}", *settings.split()])
+    row = {"prompt": "a red circle"} | ({"image": config.image} if config.image else {})
+    (here / "rows.jsonl").write_text(json.dumps(row))
+    policy = load_policy(config.model)
+    shared = ("task", "fit", "template", "instruction", "legacy_eot", "max_prompt_length")
+    section = DataSection(path="rows.jsonl", **{name: getattr(config, name) for name in shared})
+    more = {"images": images, "need_answer": False, "visible_pads": config.model.legacy_visible_pads}
+    [expected] = load_prompts(section, policy.tokenizer, policy.ids, **more)
+    found = Asker(config, policy, images, look(config, images)).prompt("a red circle", "0")
+    for name in ("tokens", "unconditional", "known_codes"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert found.task == expected.task
+    assert len(found.images) == len(expected.images) == (config.image is not None)
+    np.testing.assert_array_equal(found.images, expected.images)
+
+
 FAULTS = {
     "task=understand": "task is understand, which asks about an image: set image=FILE.",
     "image=given.png": "image is 'given.png', but task=text looks at none: set task=understand",
@@ -223,12 +257,21 @@ def test_a_run_of_several_tasks_is_asked_like_the_one_that_is_named(made, settin
     check_generate(replace(found, image="a.png" if task == "understand" else None))
 
 
+def test_an_image_is_fitted_as_a_run_fits_its_own(tmp_path):
+    config = SFTConfig(data=DataSection(task="understand", path="rows.jsonl", fit="pad", legacy_eot=True))
+    save_config(config, tmp_path / "config.yaml")
+    assert asked(tmp_path, "image=a.png").fit == "pad"
+    assert asked(tmp_path).fit == "crop"
+    assert asked(tmp_path).legacy_eot
+
+
 def test_a_run_of_one_task_is_asked_and_sampled_like_its_evaluation(tmp_path, made, capsys):
     """A task that the run does not have takes nothing but the model from it."""
     (tmp_path / "one.py").write_text("def one(image):\n    return float(image[0, 0, 0])\n")
     train = [f"model.path={made / 'model'}", "model.preset=null", "model.vocab_size=512", "optim.lr=1e-3"]
     train += [f"model.image_tokenizer.path={asked(made, 'of=draw').model.image_tokenizer.path}"]
-    train += ["data={task: image, source: shapes, size: 4, max_prompt_length: 99}", "rollout.image.steps=2"]
+    train += ["data={task: image, source: shapes, size: 4}", "rollout.image.steps=2", "eval.temperature=0.5"]
+    train += ["eval.data={task: image, source: shapes, split: test, size: 2, max_prompt_length: 99}"]
     train += ["rollout.group_size=2", "rollout.prompts_per_step=1", f"rewards.one.path={tmp_path / 'one.py'}:one"]
     run = tmp_path / "run"
     assert main(["train", *COMMON[:6], *train, "cluster.backend=local", f"output={run}"]) == 0

@@ -1,8 +1,13 @@
 """The configs for the published model: MMaDA's rewards and sizes, and one run that is the sum of the others."""
 
+import inspect
+
+import open_clip
 import pytest
 
 from rewards.math import math
+from rewards.vision.clip import Clip
+from rewards.vision.image_reward import ImageReward
 from unigrpo.config import TrainConfig
 from unigrpo.config.check import check_train
 from unigrpo.config.load import load_config, shipped_configs
@@ -45,6 +50,16 @@ def test_the_mixed_run_asks_samples_and_rewards_as_the_run_of_each_task_does(nam
     assert mixed.rewards == alone.rewards
     assert vars(mixed.rollout) == {key: getattr(alone.rollout, key) for key in vars(mixed.rollout)}
     assert config("mixed").model.lora == config(name).model.lora
+
+
+def test_the_rewards_of_images_take_the_settings_they_are_given_and_their_weights_are_published():
+    classes = {"clip": Clip, "image_reward": ImageReward}
+    for name in ("caption", "t2i"):
+        for reward, entry in config(name).rewards.items():
+            if reward in classes:
+                inspect.signature(classes[reward]).bind(**entry.args)
+        args = config(name).rewards["clip"].args
+        assert args["pretrained"] in open_clip.list_pretrained_tags_by_model(args["model"])
 
 
 @pytest.mark.parametrize("name", ["geoqa", "clevr"])

@@ -1,6 +1,7 @@
 """Drawings of `unigrpo generate`: where their files go, and how they came about."""
 
 import itertools
+import math
 import os
 from pathlib import Path
 
@@ -54,9 +55,9 @@ def save_steps(rollout: Rollout, codes: int, drawing: Path) -> Path:
     """
     path = _reserve(drawing.with_stem(f"{drawing.stem}-steps"))
     shown = canvases(rollout, codes)
-    parts = [shown[at : at + COLUMNS] for at in range(0, len(shown), COLUMNS)]
-    rows, captions = [[c for _, c in part] for part in parts], [[f"step {s}" for s, _ in part] for part in parts]
-    grid(rows, path, captions=captions)
+    rows = [shown[at : at + COLUMNS] for at in range(0, len(shown), COLUMNS)]
+    captions = [[f"step {step}" for step, _ in row] for row in rows]
+    grid([[canvas for _, canvas in row] for row in rows], path, captions=captions)
     return path
 
 
@@ -65,7 +66,7 @@ def canvases(rollout: Rollout, codes: int) -> list[tuple[int, np.ndarray]]:
     assert rollout.image is not None
     commit_N = rollout.commit_step[-codes - 1 : -1]
     steps = np.unique(commit_N[commit_N >= 0])
-    side, resolution = int(codes**0.5), len(rollout.image)
+    side, resolution = math.isqrt(codes), len(rollout.image)
     if len(steps) > MOST:
         steps = steps[np.linspace(0, len(steps) - 1, MOST).round().astype(int)]
     found = []
