@@ -47,10 +47,12 @@ def test_torch_files_are_read_as_published(tmp_path, golden_folder, name, key):
     assert same(load_magvit(tmp_path / name), load_magvit(golden_folder / "vq.safetensors"))
 
 
-def test_half_precision_weights_become_float32(state, folder, tmp_path):
-    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+def test_half_precision_weights_become_float32_and_codes_stay_integers(state, folder):
+    half = {name: tensor.half() for name, tensor in state.items()}
     save_file(half, folder / "model.safetensors")
-    assert {weight.dtype for weight in load_magvit(folder).parameters()} == {torch.float32}
+    found = load_magvit(folder)
+    assert {weight.dtype for weight in found.parameters()} == {torch.float32}
+    assert found.encode(torch.zeros(1, 3, 8, 8)).dtype == torch.int64
 
 
 def test_safetensors_are_preferred_to_a_pickle(folder, network):

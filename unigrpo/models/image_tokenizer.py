@@ -25,8 +25,8 @@ class ImageTokenizer:
         self.codebook_size, self.factor = network.config.codebook_size, network.config.factor
         if self.resolution % self.factor:
             raise ConfigError(
-                f"{key} is {self.resolution}, but a code of this image tokenizer is {self.factor} pixels wide: set it to a "
-                f"multiple of {self.factor}."
+                f"{key} is {self.resolution}, but a code of this image tokenizer is {self.factor} pixels wide: set it "
+                f"to a multiple of {self.factor}."
             )
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from unigrpo.errors import CheckpointError, ConfigError
@@ -49,10 +49,6 @@ class MagvitConfig:
     def codebook_size(self) -> int:
         """How many codes there are."""
         return 2**self.bits
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the sizes for config.json."""
-        return asdict(self)
 
 
 def config_of(values: Mapping[str, Any], shapes: Shapes, where: str) -> MagvitConfig:

@@ -1,6 +1,7 @@
 """The folder of a MAGVIT-v2: config.json and weights, checked by name and shape before they are used."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from unigrpo.errors import CheckpointError
 from unigrpo.models.folder import SINGLE, read_json, read_tensors
-from unigrpo.models.magvit import Magvit
+from unigrpo.models.magvit import Magvit, Quantizer
 from unigrpo.models.magvit_config import config_of
 
 CONFIG = "config.json"
@@ -34,14 +35,14 @@ def load_magvit(path: str | Path) -> Magvit:
         network = Magvit(config)
     _check(file, tensors, network)
     network.load_state_dict(tensors, assign=True)
-    _check_codes(file, network)
+    network.quantize = _quantizer(file, network)
     return network.float().eval()
 
 
 def save_magvit(network: Magvit, folder: str | Path) -> None:
     """Write config.json and model.safetensors."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    values = {"model_type": "magvitv2"} | network.config.as_dict()
+    values = {"model_type": "magvitv2"} | asdict(network.config)
     Path(folder, CONFIG).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     save_file(state, Path(folder, SINGLE), metadata={"format": "pt"})
@@ -85,9 +86,10 @@ def _check(file: Path, tensors: dict[str, Tensor], network: Magvit) -> None:
         raise CheckpointError(f"{file}: {len(unknown)} tensors are unknown to MAGVIT-v2, such as {unknown[0]}.")
 
 
-def _check_codes(file: Path, network: Magvit) -> None:
-    """Weights whose bits are in another order would give every image other codes, and no other sign of it."""
-    own = type(network.quantize)(network.config)
+def _quantizer(file: Path, network: Magvit) -> Quantizer:
+    """Our own: weights whose bits are in another order would give every image other codes, and no other sign of it."""
+    own = Quantizer(network.config)
     for name, tensor in own.state_dict().items():
         if not torch.equal(network.quantize.get_buffer(name).to(tensor.dtype), tensor):
             raise CheckpointError(f"{file}: quantize.{name} numbers the codes in another order than MAGVIT-v2 does.")
+    return own
