@@ -47,7 +47,9 @@ def train_from(config: TrainConfig) -> Metrics:
     check_run(config.output, config, config.resume, config.overwrite)
     check_trackers(config.tracking)
     tokenizer, ids = text_side(config.model, texts_of(config) if config.model.preset else None)
-    images, tasks = load_images(config), tasks_of(config)
+    tasks = tasks_of(config)
+    scorer = TaskScorer({name: task.rewards for name, task in tasks.items()})
+    images = load_images(config)
     prompts, asked = training_prompts(config, tokenizer, ids, images)
     held_out = held_out_prompts(
         {name: task.eval for name, task in tasks.items()},
@@ -57,7 +59,6 @@ def train_from(config: TrainConfig) -> Metrics:
         config.eval.limit,
         config.model.legacy_visible_pads,
     )
-    scorer = TaskScorer({name: task.rewards for name, task in tasks.items()})
     scorer.check([*asked, *held_out])
     found = checkpoint.latest(Path(config.output)) if config.resume else None
     state = RunState(**found[1]) if found else RunState()
