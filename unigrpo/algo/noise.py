@@ -126,8 +126,8 @@ def make_views(
 
     Args:
         keys_B: int64, one key for each rollout (run seed, step, rollout id).
-        sampled_BC: bool, the tokens that the policy chose; the others are never masked here (they were given, or are mask
-            ids already).
+        sampled_BC: bool, the tokens that the policy chose; the others are never masked here (they were given, or are
+            mask ids already).
         commit_BC: the denoising step at which the sampler committed each token; read by `trace`.
         prompt_mask_BP: bool, the real prompt tokens; read when the prompt is masked too.
         update: 0-based index of the inner update, of `mu`.
