@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from unigrpo.models.image_tokenizer import ImageTokenizer
 
 from rollout.drawing import drawings
 from rollout.jobs import Jobs, response_length
@@ -13,6 +12,7 @@ from unigrpo.config import SamplingSection
 from unigrpo.errors import ConfigError
 from unigrpo.learner import Weights
 from unigrpo.models.ids import text_support
+from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.models.load import Policy
 from unigrpo.types import DRAWING, Prompt, Rollout
 
