@@ -2,7 +2,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,17 +28,15 @@ def test_help_lists_every_verb(capsys):
         assert re.search(rf"^  {name} +{re.escape(verb.summary)}$", out, re.MULTILINE)
 
 
-def test_help_is_quick_and_imports_nothing_heavy(tmp_path):
+def test_help_imports_nothing_heavy(tmp_path):
     code = (
         "import sys; sys.argv[1:] = ['--help']\n"
         "from unigrpo.__main__ import main\n"
         "assert main() == 0\n"
         "print([name for name in ('torch', 'numpy', 'ray', 'omegaconf', 'rich') if name in sys.modules])"
     )
-    began = time.monotonic()
     found = call(sys.executable, "-c", code, cwd=tmp_path)
     assert found.stdout.endswith("[]\n"), found.stderr
-    assert time.monotonic() - began < 2
 
 
 def test_help_of_a_verb_explains_its_settings_wherever_it_stands(capsys):
