@@ -244,7 +244,13 @@ def test_a_reward_that_fails_later_leaves_a_run_that_goes_on(tmp_path, refused):
 @pytest.mark.slow
 def test_an_interrupted_run_says_so_in_one_line_and_goes_on_to_the_same_end(trained, tmp_path):
     args = train_args(trained, tmp_path / "run", LOCAL, "steps=50", "checkpoint.every=1")
-    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.PIPE, text=True)
+    # A shell that starts us in the background has interrupts ignored, and children inherit that.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unigrpo", *args],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not (tmp_path / "run/checkpoint-2").exists():
         assert process.poll() is None
         time.sleep(0.02)
