@@ -9,10 +9,11 @@ import torch
 from rollout.sampler import Sampler
 from unigrpo.config import EvalConfig, LoraSection, ModelSection, TrainConfig, tasks_of
 from unigrpo.data.load import texts
+from unigrpo.device import resolve_device
 from unigrpo.engine import Engine
 from unigrpo.learner import Learner, Reference, ReferencePolicy
 from unigrpo.models.image_tokenizer import ImageTokenizer
-from unigrpo.models.load import Policy, load_policy, resolve_device
+from unigrpo.models.load import Policy, load_policy
 from unigrpo.state import restore_state
 
 

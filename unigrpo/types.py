@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from unigrpo.config.sections import DRAWING as DRAWING
+
 Task = Literal["text", "understand", "image", "think_image"]
 """Answer a text; answer about an image; draw; think about what to draw, then draw."""
-DRAWING: tuple[Task, ...] = ("image", "think_image")
-"""The tasks whose response holds an image."""
 Metrics = dict[str, float]
 
 

@@ -11,9 +11,10 @@ from rewards.vision.head import linear_head
 from rewards.vision.open_clip_towers import open_clip_towers
 from rewards.vision.place import Precision, read_torch_file
 from unigrpo.errors import CheckpointError
+from unigrpo.types import DRAWING
 
 
-@reward("aesthetic", tasks=("image", "think_image"))
+@reward("aesthetic", tasks=DRAWING)
 class Aesthetic:
     """The rating, from about 1 to 10, that a linear head predicts from the CLIP vector of a drawing.
 

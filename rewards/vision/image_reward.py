@@ -9,14 +9,16 @@ from transformers import BertTokenizer
 
 from rewards.registry import reward
 from rewards.vision.blip import VOCABULARY, load
-from rewards.vision.place import DTYPES, Precision, check_batch_size, device_of
+from rewards.vision.place import DTYPES, Precision, check_batch_size
 from rewards.vision.preprocess import Preprocess
+from unigrpo.device import resolve_device
+from unigrpo.types import DRAWING
 
 TEXT_LENGTH = 35
 """Tokens of a prompt; the rest of a longer one is not read. Source: ImageReward.py of the published package."""
 
 
-@reward("image_reward", tasks=("image", "think_image"))
+@reward("image_reward", tasks=DRAWING)
 class ImageReward:
     """The score of drawing and prompt that ImageReward gives: 0 on average over its data, with deviation 1.
 
@@ -33,7 +35,7 @@ class ImageReward:
         """
         check_batch_size(batch_size)
         self.batch_size = batch_size
-        self.device, self.dtype = device_of(device), DTYPES[precision]
+        self.device, self.dtype = resolve_device(device, "device"), DTYPES[precision]
         self.model = load(Path(path)).to(self.device, self.dtype)
         words = (Path(path) / VOCABULARY).read_text(encoding="utf-8").splitlines()
         self.tokenizer = BertTokenizer({word: index for index, word in enumerate(words)})

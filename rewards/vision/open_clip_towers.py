@@ -7,9 +7,10 @@ from typing import Any
 
 import open_clip
 
-from rewards.vision.place import DTYPES, Precision, check_batch_size, device_of
+from rewards.vision.place import DTYPES, Precision, check_batch_size
 from rewards.vision.preprocess import Preprocess
 from rewards.vision.towers import Towers
+from unigrpo.device import resolve_device
 from unigrpo.errors import CheckpointError, ConfigError
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -32,7 +33,7 @@ def open_clip_towers(model: str, pretrained: str | None, precision: Precision, d
     """
     check_batch_size(batch_size)
     name = _name(model, pretrained)
-    place, dtype = device_of(device), DTYPES[precision]
+    place, dtype = resolve_device(device, "device"), DTYPES[precision]
     network: Any
     try:
         with warnings.catch_warnings():

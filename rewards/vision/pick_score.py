@@ -11,13 +11,15 @@ from torch import Tensor
 from transformers import CLIPModel
 
 from rewards.registry import reward
-from rewards.vision.place import DTYPES, Precision, check_batch_size, device_of
+from rewards.vision.place import DTYPES, Precision, check_batch_size
 from rewards.vision.preprocess import Preprocess
 from rewards.vision.towers import Towers
+from unigrpo.device import resolve_device
 from unigrpo.errors import CheckpointError
+from unigrpo.types import DRAWING
 
 
-@reward("pick_score", tasks=("image", "think_image"))
+@reward("pick_score", tasks=DRAWING)
 class PickScore:
     """The scaled cosine of drawing and prompt under a CLIP that was tuned on users' choices; about 20 as a rule.
 
@@ -31,7 +33,7 @@ class PickScore:
             path: folder of the published yuvalkirstain/PickScore_v1; its tokenizer is CLIP's, and comes with open_clip.
         """
         check_batch_size(batch_size)
-        model = _load(Path(path)).to(device_of(device), DTYPES[precision])
+        model = _load(Path(path)).to(resolve_device(device, "device"), DTYPES[precision])
         edge = model.config.vision_config.image_size
         self.scale = float(model.logit_scale.float().exp())
         self.towers = Towers(

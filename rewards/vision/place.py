@@ -1,4 +1,4 @@
-"""Where a scoring model runs, and in which type of number."""
+"""In which type of number a scoring model runs, how much at one time, and how its published weights are read."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -9,19 +9,6 @@ from unigrpo.errors import CheckpointError, ConfigError
 
 Precision = Literal["fp32", "bf16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-def device_of(name: str) -> torch.device:
-    """Return the device of a name; `auto` takes cuda, then mps, then cpu."""
-    if name == "auto":
-        mps = "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device("cuda" if torch.cuda.is_available() else mps)
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device is {name!r}, which cannot be used ({reason}). Set auto.") from None
-    return torch.device(name)
 
 
 def check_batch_size(batch_size: int) -> None:

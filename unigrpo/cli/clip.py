@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 
 from rewards.vision.open_clip_towers import open_clip_towers
-from rewards.vision.place import device_of
 from rewards.vision.train_clip import CaptionBatches, Pairs, make_network, preprocess_of, retrieval, save, train
 from rollout.colocated import set_threads
 from unigrpo import checkpoint
@@ -15,6 +14,7 @@ from unigrpo.config import ClipConfig, DataSection, TrackingSection
 from unigrpo.config.load import flatten
 from unigrpo.data.images import fit_image, read_image
 from unigrpo.data.rows import read_rows
+from unigrpo.device import resolve_device
 from unigrpo.progress import describe, progress
 from unigrpo.runs import check_run, open_run
 from unigrpo.tracking import Tracker
@@ -35,7 +35,7 @@ def clip_from(config: ClipConfig) -> Metrics:
     """Checks the data, trains, and judges the written model. Nothing is written before all checks have passed."""
     set_threads(config.cluster.threads)
     check_run(config.output, config, overwrite=config.overwrite)
-    network = make_network(config.network, config.seed, device_of(config.device))
+    network = make_network(config.network, config.seed, resolve_device(config.device, "device"))
     preprocess = preprocess_of(network)
     images, captions = captioned(config.data, max(preprocess.size))
     pairs = Pairs(preprocess.fit(images), captions)

@@ -17,8 +17,9 @@ from unigrpo.cli.drawings import place_of, save, save_steps
 from unigrpo.cli.target import expand
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import GenerateConfig
+from unigrpo.device import resolve_device
 from unigrpo.models.image_tokenizer import ImageTokenizer
-from unigrpo.models.load import Policy, load_policy, resolve_device
+from unigrpo.models.load import Policy, load_policy
 from unigrpo.types import DRAWING, Rollout
 
 FRAME_SECONDS = 0.08

@@ -8,11 +8,11 @@ from unigrpo import checkpoint
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import ImageTokenizerSection, TokenizerConfig
 from unigrpo.config.load import flatten
+from unigrpo.device import resolve_device
 from unigrpo.errors import ConfigError
 from unigrpo.imaging.loop import PAGE, make_network, train_tokenizer
 from unigrpo.imaging.pictures import load_pictures
 from unigrpo.models.image_tokenizer import ImageTokenizer
-from unigrpo.models.load import resolve_device
 from unigrpo.progress import describe
 from unigrpo.runs import check_run, open_run
 from unigrpo.tracking import Tracker, check_trackers
@@ -33,7 +33,7 @@ def tokenizer_from(config: TokenizerConfig) -> Metrics:
     set_threads(config.cluster.threads)
     check_run(config.output, config, config.resume, config.overwrite)
     check_trackers(config.tracking)
-    network = make_network(config.network, config.seed).to(resolve_device(config.device))
+    network = make_network(config.network, config.seed).to(resolve_device(config.device, "device"))
     section = ImageTokenizerSection(resolution=config.resolution, batch_size=config.batch_size)
     tokenizer = ImageTokenizer(network, section, "resolution")
     pictures = load_pictures(config.data, config.resolution)

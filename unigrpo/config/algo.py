@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from unigrpo.config.sections import DRAWING
+
 
 @dataclass(kw_only=True)
 class NoiseRule:
@@ -44,7 +46,7 @@ class NoiseSection(NoiseRule):
 
     def of(self, task: str) -> NoiseRule:
         """The rules of a task."""
-        return self.image if self.image and task in ("image", "think_image") else self
+        return self.image if self.image and task in DRAWING else self
 
 
 @dataclass(kw_only=True)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+DRAWING: tuple[Literal["image"], Literal["think_image"]] = ("image", "think_image")
+"""The tasks whose response holds an image."""
+
 
 @dataclass(kw_only=True)
 class LoraSection:

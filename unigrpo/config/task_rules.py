@@ -3,11 +3,10 @@
 from dataclasses import fields
 from typing import Any
 
-from unigrpo.config.sections import DataSection, ImageSamplingSection, SamplingSection
+from unigrpo.config.sections import DRAWING, DataSection, ImageSamplingSection, SamplingSection
 from unigrpo.config.tasks import ALONE, tasks_of
 from unigrpo.config.verbs import EvalConfig, TaskSection, TrainConfig
 
-DRAWING = ("image", "think_image")
 EVERY_TASK = ("batch_size", "image")
 """Sampling settings that are no settings of text."""
 

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from unigrpo.config import ModelSection
+from unigrpo.device import resolve_device
 from unigrpo.errors import CheckpointError, ConfigError
 from unigrpo.models.folder import check_weights, read_config, write_weights
 from unigrpo.models.ids import IdTable, check_tokenizer
@@ -120,19 +121,6 @@ def save_policy(policy: Policy, folder: str | Path) -> None:
     config.dtype = policy.model.transformer.wte.weight.dtype
     write_weights(config, merged_state(policy.model), Path(folder))
     policy.tokenizer.save_pretrained(folder)
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device of a name; `auto` takes cuda, then mps, then cpu."""
-    if name == "auto":
-        mps = "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device("cuda" if torch.cuda.is_available() else mps)
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"model.device is {name!r}, which cannot be used ({reason}). Set auto.") from None
-    return torch.device(name)
 
 
 @contextmanager
