@@ -27,6 +27,7 @@ SHIPPED = {
     "math": "rewards.math",
     "pick_score": "rewards.vision.pick_score",
     "shapes": "rewards.shapes",
+    "thought_match": "rewards.text",
 }
 """Where the rewards that come with unigrpo are defined; a module is imported when its reward is asked for."""
 TASKS: tuple[Task, ...] = get_args(Task)

@@ -184,6 +184,15 @@ def test_settings_that_go_together_pass(settings):
             "data.source=shapes data.task=image data.kinds=[two,two]",
             "data.kinds names one twice: two, two.",
         ),
+        (
+            "data.source=shapes data.task=image data.riddle=true data.kinds=[position]",
+            "data.kinds holds 'position', which data.task=image with a riddle has not. It has single, colour, count, "
+            "two, attribute.",
+        ),
+        (
+            "data.source=shapes data.task=understand data.riddle=true",
+            "data.riddle is True, but it is only used when data.source=shapes and data.task=image: drop it.",
+        ),
         ("data.kinds=[count]", "data.kinds is ['count'], but it is only used when data.source=shapes: drop it."),
         (
             "data.source=shapes data.task=image data.path=x",

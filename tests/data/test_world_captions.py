@@ -9,7 +9,7 @@ from unigrpo.config import DataSection
 from unigrpo.config.sources import KINDS
 from unigrpo.data.rows import read_rows
 from unigrpo.data.world import CELLS, COLOURS, SHAPES, render
-from unigrpo.data.world_captions import captions
+from unigrpo.data.world_captions import Caption, Group, captions
 from unigrpo.data.world_riddles import COLOUR_HINTS, NUMBER_HINTS, SHAPE_HINTS
 from unigrpo.data.world_rows import captions_of
 
@@ -144,6 +144,20 @@ def test_a_riddle_never_says_what_it_hides_and_its_thought_is_the_caption():
         assert not hidden & set(riddle.split())
         assert row.response == f"<think>{row.answer}</think>"
         assert solved(row.prompt) == row.answer
+
+
+def test_a_riddle_is_also_drawn_without_a_thought():
+    thinks = read_rows(DataSection(source="shapes", task="think_image", size=200))
+    draws = read_rows(DataSection(source="shapes", task="image", riddle=True, size=200))
+    assert [row.metadata["tag"] for row in draws] == [row.metadata["tag"] for row in thinks]
+    for row in draws:
+        assert Caption(tuple(groups_of(row.metadata["include"]))).include == row.metadata["include"]
+        assert solved(row.prompt) == " and ".join(map(str, groups_of(row.metadata["include"])))
+
+
+def groups_of(include):
+    """The groups of a caption, from what must be seen."""
+    return [Group(thing["count"], thing["class"].replace("shape", ""), thing.get("color", "")) for thing in include]
 
 
 def solved(riddle):

@@ -35,7 +35,6 @@ def _started(config: TrainConfig, scorer: TaskScorer, resume_from: Path | None):
         with started(config, resume_from) as workers:
             yield workers
         return
-    set_threads(config.cluster.threads)
     policy = Colocated.build(config)
     if resume_from:
         policy.restore(resume_from)
@@ -44,6 +43,7 @@ def _started(config: TrainConfig, scorer: TaskScorer, resume_from: Path | None):
 
 def train_from(config: TrainConfig) -> Metrics:
     """Checks data and rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
+    set_threads(config.cluster.threads)
     check_run(config.output, config, config.resume, config.overwrite)
     check_trackers(config.tracking)
     tokenizer, ids = text_side(config.model, texts_of(config) if config.model.preset else None)

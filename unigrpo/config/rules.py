@@ -62,6 +62,7 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
         (("digits",), lambda it: it.source == "arithmetic", "{p}source=arithmetic"),
         (("operands",), lambda it: it.source == "countdown", "{p}source=countdown"),
         (("kinds",), lambda it: it.source == "shapes", "{p}source=shapes"),
+        (("riddle",), lambda it: it.source == "shapes" and it.task == "image", "{p}source=shapes and {p}task=image"),
         *ASKED,
         (
             ("image_root", "fit"),

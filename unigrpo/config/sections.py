@@ -87,6 +87,8 @@ class DataSection:
     kinds: list[str] = field(default_factory=list)
     """`shapes`: the kinds of scene or question, such as `single`, `count` or `position`; by default all of the
     task's."""
+    riddle: bool = False
+    """`shapes`, to draw: the prompt is a riddle, as `think_image` always has it, but is drawn without a thought."""
     template: Literal["chat", "plain"] = "chat"
     """`chat` wraps the prompt in MMaDA's chat turns; `plain` puts only the beginning-of-sequence id in front."""
     instruction: str = ""

@@ -23,6 +23,11 @@ KINDS: dict[str, tuple[str, ...]] = {
 """The kinds of drawing and of question that `shapes` makes, by task."""
 
 
+def kinds_of(it: DataSection) -> tuple[str, ...]:
+    """The kinds that a section may name; those with a place make no riddle."""
+    return KINDS.get("think_image" if it.riddle else it.task, ())
+
+
 def columns_are_known(it: DataSection, p: str) -> str | None:
     """`columns` maps what we read to the file's names, not the reverse."""
     wrong = next((name for name in it.columns if name not in COLUMNS), None)
@@ -39,10 +44,11 @@ def source_has_the_task(it: DataSection, p: str) -> str | None:
 
 def kinds_are_known(it: DataSection, p: str) -> str | None:
     """Each kind is one of the task's, and named once."""
-    known = KINDS.get(it.task, ()) if it.source == "shapes" else ()
+    known = kinds_of(it) if it.source == "shapes" else ()
     for kind in it.kinds if known else ():
         if kind not in known:
             close = difflib.get_close_matches(kind, known, n=1)
             hint = f"Did you mean: '{close[0]}'?" if close else f"It has {', '.join(known)}."
-            return f"{p}kinds holds {kind!r}, which {p}task={it.task} has not. {hint}"
+            riddle = " with a riddle" if it.riddle else ""
+            return f"{p}kinds holds {kind!r}, which {p}task={it.task}{riddle} has not. {hint}"
     return f"{p}kinds names one twice: {', '.join(it.kinds)}." if len(set(it.kinds)) < len(it.kinds) else None

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from unigrpo.config import DataSection
-from unigrpo.config.sources import KINDS
+from unigrpo.config.sources import kinds_of
 from unigrpo.data.files import Record
 from unigrpo.data.generators import PATIENCE, TEST_SHARE, digest
 from unigrpo.data.world import CELLS, THINGS, Scene, render
@@ -34,7 +34,7 @@ def shapes(section: DataSection) -> Iterator[Record]:
 
 
 def _drawings(section: DataSection, draw: random.Random) -> Iterator[dict[str, Any]]:
-    kinds = section.kinds or KINDS[section.task]
+    kinds = section.kinds or kinds_of(section)
     endless = {kind: _shuffled(captions_of(kind, section.split), draw) for kind in kinds}
     for kind in cycle(kinds):
         caption = next(endless[kind])
@@ -43,11 +43,12 @@ def _drawings(section: DataSection, draw: random.Random) -> Iterator[dict[str, A
             thought = {"answer": str(caption), "response": f"<think>{caption}</think>"}
             yield {"prompt": riddle(caption, draw), **thought, **values, "tag": kind}
         else:
-            yield {"prompt": str(caption), **values, "tag": kind}
+            prompt = riddle(caption, draw) if section.riddle else str(caption)
+            yield {"prompt": prompt, **values, "tag": kind}
 
 
 def _questions(section: DataSection, draw: random.Random) -> Iterator[dict[str, Any]]:
-    kinds = section.kinds or KINDS[section.task]
+    kinds = section.kinds or kinds_of(section)
     answers = {kind: _shuffled(ANSWERS[kind], draw) for kind in kinds}
     asked: set[tuple[str, Scene]] = set()
     for kind in cycle(kinds):
@@ -71,7 +72,7 @@ def _question(
             return question, scene
     raise ConfigError(
         f"data.size is {section.size}, but shapes finds no more than {len(asked)} {section.split} questions of the "
-        f"kinds {', '.join(section.kinds or KINDS[section.task])}: set data.size={len(asked)} or allow more data.kinds."
+        f"kinds {', '.join(section.kinds or kinds_of(section))}: set data.size={len(asked)} or allow more data.kinds."
     )
 
 
