@@ -48,11 +48,52 @@ def test_steps_are_ordered_as_numbers(tmp_path):
 def test_a_damaged_checkpoint_is_named_and_so_is_the_way_out(tmp_path, name):
     folder = checkpoint.save(tmp_path, 1, write, {}, keep=1)
     (folder / name).write_bytes(b"x")
-    with pytest.raises(CheckpointError, match=rf"{name} is not the file that was saved.*Delete this folder"):
+    with pytest.raises(CheckpointError, match=rf"{name} is not the file that was saved.*overwrite=true"):
         checkpoint.latest(tmp_path)
     (folder / name).unlink()
     with pytest.raises(CheckpointError, match=rf"{name} is missing"):
         checkpoint.latest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scores", "stay"),
+    [
+        ([0.1, 0.9, 0.5, 0.4], [2, 4]),
+        ([0.1, 0.9, 0.9, 0.4], [3, 4]),
+        ([0.1, 0.2, 0.3, 0.9], [4]),
+        ([0.5, None, 0.3, None], [1, 4]),
+        ([None, None, None, None], [4]),
+    ],
+)
+def test_the_best_checkpoint_stays(tmp_path, scores, stay):
+    for step, score in enumerate(scores, start=1):
+        checkpoint.save(tmp_path, step, write, {"score": score}, keep=1)
+    assert checkpoint.checkpoints(tmp_path) == [tmp_path / f"checkpoint-{step}" for step in stay]
+
+
+def test_a_folder_that_is_replaced_is_never_missing_for_good(tmp_path, monkeypatch):
+    checkpoint.publish(tmp_path / "model", lambda folder: (folder / "x").write_text("old"))
+    rename = type(tmp_path).rename
+
+    def crash(path, target):
+        if path.name == "model.tmp":
+            raise OSError("power cut")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "rename", crash)
+        with pytest.raises(OSError, match="power cut"):
+            checkpoint.publish(tmp_path / "model", lambda folder: (folder / "x").write_text("new"))
+
+    def full(folder):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.publish(tmp_path / "model", full)
+    assert (tmp_path / "model/x").read_text() == "old"
+    checkpoint.publish(tmp_path / "model", lambda folder: (folder / "x").write_text("new"))
+    assert (tmp_path / "model/x").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_an_unreadable_manifest_is_named(tmp_path):

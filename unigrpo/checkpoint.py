@@ -1,17 +1,18 @@
 """Checkpoints that appear whole or not at all, and are checked before they are used.
 
 A run's folder holds `checkpoint-N/` with a Hugging Face model folder, `optimizer.safetensors`, `state.json` (step, data
-position, best score) and `manifest.json` (the SHA-256 of every file).
+position, score) and `manifest.json` (the SHA-256 of every file).
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from unigrpo.errors import CheckpointError
+from unigrpo.progress import console
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -37,26 +38,33 @@ def _sync(path: Path) -> None:
 
 
 def publish(folder: Path, write: Callable[[Path], None]) -> Path:
-    """Lets `write` fill a temporary folder, then gives it its name: written, flushed, renamed."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    """Lets `write` fill a temporary folder, then gives it its name: written, flushed, renamed.
+
+    A folder that has the name already goes only after the new one has it.
+    """
+    temporary, former = folder.with_name(folder.name + ".tmp"), folder.with_name(folder.name + ".old.tmp")
+    if former.exists() and not folder.exists():
+        former.rename(folder)
+    for left in (temporary, former):
+        shutil.rmtree(left, ignore_errors=True)
     temporary.mkdir(parents=True)
     write(temporary)
     for path in (*temporary.rglob("*"), temporary):
         _sync(path)
     if folder.exists():
-        shutil.rmtree(folder)
+        folder.rename(former)
     temporary.rename(folder)
     _sync(folder.parent)
+    shutil.rmtree(former, ignore_errors=True)
     return folder
 
 
 def save(run: Path, step: int, write: Callable[[Path], None], state: dict, keep: int) -> Path:
-    """Saves a checkpoint after `step` steps and then drops the oldest ones over `keep`.
+    """Saves a checkpoint after `step` steps and then drops the oldest ones over `keep`, but never the best.
 
     Args:
         write: writes model and optimiser into the folder it is given.
-        state: what else the run needs to go on; JSON.
+        state: what else the run needs to go on; JSON. A `score`, higher being better, says which one is the best.
     """
 
     def fill(folder: Path) -> None:
@@ -67,9 +75,24 @@ def save(run: Path, step: int, write: Callable[[Path], None], state: dict, keep:
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
 
     folder = publish(run / f"checkpoint-{step}", fill)
-    for old in checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+    found = checkpoints(run)
+    for old in found[:-keep]:
+        if old != best(found):
+            shutil.rmtree(old)
     return folder
+
+
+def best(found: Sequence[Path]) -> Path | None:
+    """The checkpoint with the highest score, the newest of several; None when none has a score."""
+    scored = [(score, folder) for folder in found if (score := _score(folder)) is not None]
+    return max(reversed(scored), key=lambda pair: pair[0])[1] if scored else None
+
+
+def _score(folder: Path) -> float | None:
+    try:
+        return json.loads((folder / STATE).read_text()).get("score")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def verify(folder: Path) -> dict:
@@ -78,22 +101,38 @@ def verify(folder: Path) -> dict:
     Raises:
         CheckpointError: a file is missing, or is not what was written.
     """
-    advice = "Delete this folder to go on from the checkpoint before it, or start again with overwrite=true."
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         if not isinstance(manifest, dict):
             raise ValueError("it holds no JSON object")
         for name, digest in manifest.items():
             if _digest(folder / name) != digest:
-                raise CheckpointError(f"{folder / name} is not the file that was saved: its checksum differs. {advice}")
+                raise CheckpointError(f"{folder / name} is not the file that was saved: its checksum differs.")
         return json.loads((folder / STATE).read_text())
     except FileNotFoundError as error:
-        raise CheckpointError(f"{error.filename} is missing from the checkpoint. {advice}") from error
+        raise CheckpointError(f"{error.filename} is missing from the checkpoint.") from error
     except ValueError as error:
-        raise CheckpointError(f"{folder / MANIFEST} cannot be read: {error}. {advice}") from error
+        raise CheckpointError(f"{folder / MANIFEST} cannot be read: {error}.") from error
 
 
 def latest(run: Path) -> tuple[Path, dict] | None:
-    """The newest checkpoint and its run state, verified; None when there is none."""
-    found = checkpoints(run)
-    return (found[-1], verify(found[-1])) if found else None
+    """The newest checkpoint that is whole, and its run state; None when there is none at all.
+
+    One that is damaged is named on standard error, and passed over.
+
+    Raises:
+        CheckpointError: there are some, and all are damaged.
+    """
+    damage = []
+    for folder in reversed(checkpoints(run)):
+        try:
+            found = folder, verify(folder)
+        except CheckpointError as error:
+            damage.append(error)
+            continue
+        for error in damage:
+            console.print(f"Passed over: {error}", markup=False, highlight=False, soft_wrap=True)
+        return found
+    if damage:
+        raise CheckpointError(f"{damage[0]} No checkpoint of this run is whole: start again with overwrite=true.")
+    return None

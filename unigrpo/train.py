@@ -15,6 +15,7 @@ from unigrpo.data.stream import MixedStream
 from unigrpo.evaluate import Samples, Scores, evaluate, part_means, solved_by
 from unigrpo.models.ids import IdTable
 from unigrpo.progress import SHOWN, progress
+from unigrpo.stopping import stoppable
 from unigrpo.tracking import Tracker
 from unigrpo.types import Metrics, Prompt, Scored
 
@@ -64,6 +65,8 @@ class RunState:
     step: int = 0
     position: dict[str, list[int]] = field(default_factory=dict)
     """Place in the stream of each task, and prompts drawn from it."""
+    score: float | None = None
+    """Held-out accuracy after exactly this step, if it was measured."""
 
 
 @contextmanager
@@ -136,16 +139,25 @@ def train(
     run: Path,
     state: RunState,
 ) -> Metrics:
-    """Runs UniGRPO from `state` to the last step and returns the last evaluation, or the last step's metrics."""
+    """Runs UniGRPO from `state` to the last step and returns the last evaluation, or the last step's metrics.
+
+    Raises:
+        StoppedError: SIGTERM came; what had been learned is saved.
+    """
     last, metrics = {}, {}
     prompts.position = state.position
+
+    def save() -> None:
+        checkpoint.save(run, state.step, workers.learner.save, vars(state), config.checkpoint.keep)
+
     if state.step == 0:
         last = _evaluate(config, workers, held_out, tracker, state)
     shown = (*SHOWN, *(f"eval/{name}/accuracy" for name in config.tasks))
-    with progress(run.name, config.steps, state.step, shown) as bar:
+    with progress(run.name, config.steps, state.step, shown) as bar, stoppable(run, state.step, save) as saves:
         for step in range(state.step, config.steps):
             metrics = {}
             scored = collect(config, workers, prompts, step, metrics)
+            saves.stop_if_asked(state.step)
             with _clock(metrics, "learn"):
                 batches = make_batches(
                     scored, config.rollout.group_size, config.algo, seed=config.seed, ids=workers.ids
@@ -156,13 +168,15 @@ def train(
             tracker.log(step + 1, metrics)
             bar.update(metrics)
 
-            state.step, state.position = step + 1, prompts.position
+            state.step, state.position, state.score = step + 1, prompts.position, None
             tracker.log_rollouts(state.step, scored)
             if held_out and _due(state.step, config.eval.every, config.steps):
                 last = _evaluate(config, workers, held_out, tracker, state)
+                state.score = last["eval/accuracy"]
                 bar.update(last, advance=0)
             if _due(state.step, config.checkpoint.every, config.steps):
-                checkpoint.save(run, state.step, workers.learner.save, vars(state), config.checkpoint.keep)
+                saves.now(state.step)
+            saves.stop_if_asked(state.step)
     checkpoint.publish(run / "model", workers.learner.export)
     return last or metrics
 

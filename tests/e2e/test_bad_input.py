@@ -196,7 +196,7 @@ def test_a_corrupt_checkpoint_is_one_line_and_changes_nothing(trained, refused, 
     shutil.copytree(trained / "run", tmp_path / "run")
     damage(tmp_path / "run/checkpoint-2")
     before = contents(tmp_path / "run")
-    refused(train_args(trained, tmp_path / "run", LOCAL, "steps=4", "--resume"), phrase, "Delete this folder")
+    refused(train_args(trained, tmp_path / "run", LOCAL, "steps=4", "--resume"), phrase, "overwrite=true")
     assert contents(tmp_path / "run") == before
 
 

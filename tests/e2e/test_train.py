@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from tests.e2e.runs import PICKY, SFT, metrics, run, train_args, weights
+from unigrpo import checkpoint
 from unigrpo.cli.main import main
 
 LORA = ["model.lora.rank=2"]
@@ -64,6 +66,45 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(whole, tmp_path, backend)
     assert metrics(tmp_path / "run") == metrics(whole)
 
 
+@pytest.mark.parametrize(
+    "backend", [pytest.param("local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
+)
+def test_a_run_that_is_told_to_end_saves_what_it_has_and_goes_on_to_the_same_end(whole, tmp_path, backend):
+    args = train_args(tmp_path, tmp_path / "run", f"cluster.backend={backend}", "checkpoint.every=4")
+    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run/metrics.jsonl").exists() or not metrics(tmp_path / "run")[1:]:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate()
+    found = checkpoint.latest(tmp_path / "run")
+    assert found is not None
+    step = found[1]["step"]
+    assert process.returncode == 143
+    assert err.splitlines()[-1] == (
+        f"unigrpo: {tmp_path / 'run'} was stopped after step {step} and is saved: resume=true goes on from there."
+    )
+    assert "Traceback" not in err
+    assert not (tmp_path / "run/model").exists()
+    run([*args, "--resume"])
+    assert weights(tmp_path / "run") == weights(whole)
+    assert metrics(tmp_path / "run") == metrics(whole)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_the_same(whole, tmp_path, capfd):
+    args = train_args(tmp_path, tmp_path / "run", "cluster.backend=local")
+    run([*args, "checkpoint.every=1", "checkpoint.keep=9"])
+    shutil.rmtree(tmp_path / "run/model")
+    for step in (3, 4):
+        (tmp_path / f"run/checkpoint-{step}/optimizer.safetensors").write_bytes(b"x")
+    run([*args, "--resume"])
+    assert weights(tmp_path / "run") == weights(whole)
+    assert metrics(tmp_path / "run") == metrics(whole)
+    shown = capfd.readouterr().err
+    for step in (3, 4):
+        assert f"Passed over: {tmp_path / 'run'}/checkpoint-{step}/optimizer.safetensors is not the file" in shown
+
+
 @pytest.mark.ray
 @pytest.mark.parametrize("extra", [[], LORA], ids=["full", "lora"])
 def test_ray_workers_give_the_metrics_and_the_weights_of_one_process_bit_for_bit(tmp_path, extra):
@@ -79,6 +120,25 @@ def test_an_error_of_the_users_in_a_worker_is_the_same_one_line(tmp_path, capsys
     (tmp_path / "mine.py").write_text(PICKY)
     assert main(args) == 2
     assert "rewards.digits returned nan for rollout eval/" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_sft_that_is_told_to_end_goes_on_to_the_same_end(tmp_path):
+    def args(name):
+        return ["sft", *SFT, f"output={tmp_path / name}", "steps=200", "checkpoint.every=200"]
+
+    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args("cut")], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "cut/metrics.jsonl").exists() or not metrics(tmp_path / "cut")[1:]:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate()
+    assert process.returncode == 143, err
+    assert not (tmp_path / "cut/model").exists()
+    run([*args("cut"), "--resume"])
+    run(args("whole"))
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
 
 
 def test_sft_resumes_bit_for_bit_and_its_model_is_where_training_starts(tmp_path):

@@ -7,17 +7,24 @@ from importlib import import_module
 from unigrpo import __version__
 from unigrpo.cli.verbs import VERBS, Verb, find_verb
 from unigrpo.errors import UniGRPOError
+from unigrpo.stopping import StoppedError
 
 HELP = ("--help", "-h")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs `unigrpo VERB ...` and returns the exit status: 0, 2 for an error of the user's, 130 when interrupted."""
+    """Runs `unigrpo VERB ...` and returns the exit status.
+
+    It is 0, 2 for an error of the user's, 130 when interrupted, or 143 for a run that SIGTERM stopped.
+    """
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except UniGRPOError as error:
         print(f"unigrpo: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except StoppedError as stopped:
+        print(f"unigrpo: {stopped}", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("unigrpo: interrupted", file=sys.stderr)
         return 130

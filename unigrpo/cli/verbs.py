@@ -85,6 +85,7 @@ VERBS = {
         "the published ImageReward as a folder for the reward image_reward",
         "convert-imagereward ImageReward.pt VOCAB.txt FOLDER",
     ),
+    "doctor": Verb("unigrpo.cli.doctor", "what this machine has, and what is missing", "doctor"),
     "config": Verb("unigrpo.cli.config", "check settings and print them in full", f"config VERB {SETTINGS}"),
 }
 

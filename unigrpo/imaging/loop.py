@@ -22,6 +22,7 @@ from unigrpo.models.magvit_config import MagvitConfig
 from unigrpo.models.magvit_folder import load_magvit, save_magvit
 from unigrpo.models.seeding import private_seed
 from unigrpo.progress import progress
+from unigrpo.stopping import stoppable
 from unigrpo.tracking import Tracker
 from unigrpo.types import Metrics
 
@@ -55,13 +56,24 @@ def train_tokenizer(
     run: Path,
     resume_from: Path | None = None,
 ) -> Metrics:
-    """Trains to the last step, writes the tokenizer to `run/model` and a page of pictures beside it."""
+    """Trains to the last step, writes the tokenizer to `run/model` and a page of pictures beside it.
+
+    Raises:
+        StoppedError: SIGTERM came; what had been learned is saved.
+    """
     network = tokenizer.network
     engine = Engine(network, config.optim, config.steps)
     if resume_from:
         _restore(network, engine, resume_from)
+
+    def save() -> None:
+        checkpoint.save(run, engine.step_count, partial(_save, network, engine), {}, config.checkpoint.keep)
+
     metrics: Metrics = {}
-    with progress("Image tokenizer", config.steps, engine.step_count, SHOW) as bar:
+    with (
+        progress("Image tokenizer", config.steps, engine.step_count, SHOW) as bar,
+        stoppable(run, engine.step_count, save) as saves,
+    ):
         while engine.step_count < config.steps:
             started = time.perf_counter()
             rows = rows_of_step(len(pictures_nHW3), config.batch_size, config.seed, engine.step_count)
@@ -72,7 +84,8 @@ def train_tokenizer(
             tracker.log(done, metrics | {"time/step": time.perf_counter() - started})
             bar.update(metrics)
             if done == config.steps or done % config.checkpoint.every == 0:
-                checkpoint.save(run, done, partial(_save, network, engine), {}, config.checkpoint.keep)
+                saves.now(done)
+            saves.stop_if_asked(done)
     checkpoint.publish(run / "model", partial(save_magvit, network))
     page(tokenizer, pictures_nHW3 if held_out_nHW3 is None else held_out_nHW3, run / PAGE)
     return metrics

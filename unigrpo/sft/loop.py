@@ -16,6 +16,7 @@ from unigrpo.sft.batches import BatchStream, SFTBatch
 from unigrpo.sft.loss import sft_loss
 from unigrpo.sft.streams import Stream
 from unigrpo.state import restore_state, save_state
+from unigrpo.stopping import stoppable
 from unigrpo.tracking import Tracker
 from unigrpo.types import Metrics
 
@@ -75,7 +76,11 @@ def sft(
     run: Path,
     resume_from: Path | None = None,
 ) -> Metrics:
-    """Trains to the last step and writes the model to `run/model`."""
+    """Trains to the last step and writes the model to `run/model`.
+
+    Raises:
+        StoppedError: SIGTERM came; what had been learned is saved.
+    """
     engine = Engine(policy.model, config.optim, config.steps)
     if resume_from:
         restore_state(policy, engine, resume_from)
@@ -83,11 +88,14 @@ def sft(
     def good_enough(metrics: Metrics) -> bool:
         return metrics.get("sft/held_out_loss", float("inf")) < (config.stop_below or 0)
 
+    def save() -> None:
+        checkpoint.save(run, engine.step_count, partial(save_state, policy, engine), {}, config.checkpoint.keep)
+
     metrics: Metrics = {}
     ended = False
     if resume_from and engine.step_count % config.held_out_every == 0:
         ended = good_enough(validation_losses(policy, streams))
-    with progress("SFT", config.steps, engine.step_count) as bar:
+    with progress("SFT", config.steps, engine.step_count) as bar, stoppable(run, engine.step_count, save) as saves:
         while engine.step_count < config.steps and not ended:
             started = time.perf_counter()
             found = engine.step(lambda: _backward(policy, streams, engine.step_count, config.sft.micro_batch))
@@ -101,6 +109,7 @@ def sft(
             tracker.log(done, metrics | {"time/step": time.perf_counter() - started})
             bar.update(metrics)
             if ended or done % config.checkpoint.every == 0:
-                checkpoint.save(run, done, partial(save_state, policy, engine), {}, config.checkpoint.keep)
+                saves.now(done)
+            saves.stop_if_asked(done)
     checkpoint.publish(run / "model", partial(save_policy, policy))
     return metrics
