@@ -124,6 +124,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "choice_temperature": NOT_NEGATIVE,
     },
     "TaskSection": {"weight": POSITIVE},
+    "EvalTaskSection": {"weight": POSITIVE},
     "StreamSection": {"batch_size": COUNT, "coefficient": POSITIVE, "pad_to": COUNT},
     "LikelihoodSection": {"micro_batch": COUNT, "chunk": COUNT},
     "OptimSection": {

@@ -1,12 +1,14 @@
 """The tasks of a run: those it names, or the one that its own settings describe."""
 
+from collections.abc import Mapping
+
 from unigrpo.config.verbs import EvalConfig, SFTConfig, StreamSection, TaskSection, TrainConfig
 
 ALONE = ""
 """Name of the only task of a run without `tasks`."""
 
 
-def tasks_of(config: TrainConfig | EvalConfig) -> dict[str, TaskSection]:
+def tasks_of(config: TrainConfig | EvalConfig) -> Mapping[str, TaskSection]:
     """The tasks of a run by name."""
     if config.tasks:
         return config.tasks

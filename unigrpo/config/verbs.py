@@ -167,6 +167,24 @@ class SFTConfig:
     """Threads; supervised fine-tuning runs in one process."""
 
 
+def _held_out() -> DataSection:
+    return DataSection(split="test", shuffle=False)
+
+
+def _greedy() -> SamplingSection:
+    return SamplingSection(temperature=0.0)
+
+
+@dataclass(kw_only=True)
+class EvalTaskSection(TaskSection):
+    """One of the tasks of an evaluation, with the defaults of one that is alone."""
+
+    data: DataSection = field(default_factory=_held_out)
+    """Prompts."""
+    rollout: SamplingSection = field(default_factory=_greedy)
+    """Sampling."""
+
+
 @dataclass(kw_only=True)
 class EvalConfig:
     """`unigrpo eval`: accuracy and pass@k of a model on prompts with answers."""
@@ -185,13 +203,13 @@ class EvalConfig:
     """The reward whose value of at least 1 means solved; by default the first one."""
     model: ModelSection = field(default_factory=ModelSection)
     """The model."""
-    data: DataSection = field(default_factory=lambda: DataSection(split="test", shuffle=False))
+    data: DataSection = field(default_factory=_held_out)
     """Prompts."""
-    rollout: SamplingSection = field(default_factory=lambda: SamplingSection(temperature=0.0))
+    rollout: SamplingSection = field(default_factory=_greedy)
     """Sampling."""
     rewards: dict[str, RewardEntry] = field(default_factory=dict)
     """What a response earns; by default `math`."""
-    tasks: dict[str, TaskSection] = field(default_factory=dict)
+    tasks: dict[str, EvalTaskSection] = field(default_factory=dict)
     """Several tasks by name, each with its own prompts, sampling and rewards, instead of those above."""
     cluster: ClusterSection = field(default_factory=lambda: ClusterSection(backend="local"))
     """Threads."""
