@@ -128,17 +128,38 @@ def test_the_optimiser_goes_on_bit_for_bit_from_its_saved_state():
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), cut.parameters(), strict=True))
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
+def test_a_loss_that_is_not_finite_is_left_out_and_too_many_in_a_row_stop():
     model = tiny_model()
-    engine, before = Engine(model, OptimSection(lr=1.0), 1), model.transformer.wte.weight.detach().clone()
+    engine = Engine(model, OptimSection(lr=1e-2, schedule="linear", max_skipped=2), 8)
 
-    def backward():
+    def bad():
         (model.transformer.wte.weight.sum() * float("nan")).backward()
         return {"loss": float("nan")}
 
-    with pytest.raises(TrainingError, match="not finite"):
-        engine.step(backward)
-    assert torch.equal(model.transformer.wte.weight, before)
+    rates = [engine.step(bad)["lr"], step(engine, model)["lr"]]
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    moments = {name: tensor.clone() for name, tensor in engine.state().items()}
+    for _ in range(2):
+        found = engine.step(bad)
+        assert set(found) == {"skipped", "lr"}
+        assert found["skipped"] == 1
+        rates.append(found["lr"])
+    with pytest.raises(TrainingError, match=r"not finite, nor were those of the 2 before it"):
+        engine.step(bad)
+    assert rates == [learning_rate(engine.optim, at, 8) for at in range(4)]
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    assert all(torch.equal(t, moments[name]) for name, t in engine.state().items() if name != "step_count")
+    assert step(engine, model)["skipped"] == 0
+    assert engine.skipped_in_row == 0
+
+
+def test_an_engine_that_has_left_out_all_its_steps_goes_on_from_its_state():
+    model = tiny_model()
+    engine = Engine(model, OptimSection(), 4)
+    engine.step(lambda: {"loss": float("inf")})
+    again = Engine(model, OptimSection(), 4)
+    again.load_state(engine.state())
+    assert again.step_count == 1
 
 
 def test_state_of_another_model_is_refused():

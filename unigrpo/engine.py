@@ -33,28 +33,41 @@ class Engine:
         groups = [group for group in groups if group["params"]]
         self.adamw = torch.optim.AdamW(groups, lr=optim.lr, betas=(first, second), eps=optim.eps)
         self.step_count = 0
+        self.skipped_in_row = 0
 
     def step(self, backward: Callable[[], dict[str, float]]) -> dict[str, float]:
         """One optimiser step: `backward` accumulates gradients and returns metrics.
 
+        Where the loss or the gradient is not finite, the weights are left as they were, the step counts, and all it
+        gives is `skipped`, 1, and `lr`.
+
         Raises:
-            TrainingError: the loss or the gradient is not finite; the weights are left as they were.
+            TrainingError: that happened too often in a row.
         """
         self.adamw.zero_grad(set_to_none=True)
         metrics = backward()
         limit = self.optim.max_grad_norm or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.named.values(), limit))
-        if not math.isfinite(norm) or not all(math.isfinite(value) for value in metrics.values()):
-            raise TrainingError(
-                f"Optimiser step {self.step_count}: gradient norm {norm}, metrics {metrics} are not finite. The "
-                "weights were left as they were; lower optim.lr or go on from an earlier checkpoint."
-            )
         rate = learning_rate(self.optim, self.step_count, self.total_steps)
+        if not math.isfinite(norm) or not all(math.isfinite(value) for value in metrics.values()):
+            self.skipped_in_row += 1
+            if self.skipped_in_row > self.optim.max_skipped:
+                limit = self.optim.max_skipped
+                before = f", nor were those of the {limit} before it (optim.max_skipped={limit})" if limit else ""
+                raise TrainingError(
+                    f"Optimiser step {self.step_count}: gradient norm {norm}, metrics {metrics} are not "
+                    f"finite{before}. The weights were left as they were; lower optim.lr or go on from an earlier "
+                    "checkpoint."
+                )
+            self.adamw.zero_grad(set_to_none=True)
+            self.step_count += 1
+            return {"skipped": 1.0, "lr": rate}
+        self.skipped_in_row = 0
         for group in self.adamw.param_groups:
             group["lr"] = rate
         self.adamw.step()
         self.step_count += 1
-        return metrics | {"grad_norm": norm, "lr": rate}
+        return metrics | {"grad_norm": norm, "lr": rate, "skipped": 0.0}
 
     def state(self) -> dict[str, Tensor]:
         """The optimiser's tensors on the CPU, by `weight name/moment`: live there, not a copy."""
@@ -74,7 +87,7 @@ class Engine:
         self.step_count = int(tensors["step_count"])
         expected = {f"{name}/{moment}" for name in self.named for moment in ("exp_avg", "exp_avg_sq", "step")}
         found = set(tensors) - {"step_count"}
-        if self.step_count and found != expected:
+        if found and found != expected:
             odd = sorted(found ^ expected)[:3]
             raise CheckpointError(f"The optimiser state is of another model: {', '.join(odd)} do not match.")
         for name, weight in self.named.items():

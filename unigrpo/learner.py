@@ -124,7 +124,8 @@ class Learner:
         """Makes mu updates on one step's batches; each shares its masks with the old policy and the reference.
 
         Raises:
-            TrainingError: before the first update the ratio of the policy to itself is not 1, or a loss is not finite.
+            TrainingError: before the first update the ratio of the policy to itself is not 1, or losses are not finite
+                too often in a row.
         """
         algo = self.algo
         reference = self.reference.logprobs(batches) if self.reference and algo.beta else None
@@ -194,7 +195,11 @@ class Learner:
 
 
 def _summary(updates: list[Metrics]) -> Metrics:
-    """Means over the inner updates, by scored token where that is what is meant."""
+    """Means over the inner updates that were made, by scored token where that is what is meant."""
+    always = {"optim/skipped": sum(update["skipped"] for update in updates), "optim/lr": updates[-1]["lr"]}
+    updates = [update for update in updates if not update["skipped"]]
+    if not updates:
+        return always
     tokens = sum(update["tokens"] for update in updates)
 
     def mean(name: str) -> float:
@@ -207,6 +212,5 @@ def _summary(updates: list[Metrics]) -> Metrics:
         "policy/logprob": sum(update["logprob"] for update in updates) / tokens,
         "policy/tokens": tokens,
         "optim/grad_norm": mean("grad_norm"),
-        "optim/lr": updates[-1]["lr"],
     }
-    return metrics | ({"policy/kl": mean("kl")} if "kl" in updates[0] else {})
+    return always | metrics | ({"policy/kl": mean("kl")} if "kl" in updates[0] else {})

@@ -34,7 +34,7 @@ class Tracker:
     def log(self, step: int, metrics: Metrics) -> None:
         """Appends the metrics of a step; a number that is not finite becomes null."""
         finite = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
-        self._append(METRICS, [{"step": step, **finite}])
+        _append(self.folder / METRICS, [{"step": step, **finite}])
         known = {name: value for name, value in finite.items() if value is not None}
         for service in self.services:
             service.log(step, known)
@@ -44,9 +44,13 @@ class Tracker:
         if not self.section.rollouts_every or step % self.section.rollouts_every or not scored:
             return
         chosen = _spread(scored, self.section.rollouts_rows)
-        self._append(ROLLOUTS, [{"step": step, **_row(item)} for item in chosen])
+        _append(self.folder / ROLLOUTS, [{"step": step, **_row(item)} for item in chosen])
         if console.is_terminal:
             console.print(_table(step, chosen))
+
+    def dump_rollouts(self, folder: Path, step: int, scored: Sequence[Scored]) -> None:
+        """Writes all rollouts of a step into a folder, whatever is logged."""
+        _append(folder / ROLLOUTS, [{"step": step, **_row(item)} for item in scored])
 
     def log_pictures(self, step: int, scored: Sequence[Scored]) -> None:
         """Keeps some of what an evaluation drew, and hands it to the services."""
@@ -70,10 +74,11 @@ class Tracker:
         for service in self.services:
             service.close()
 
-    def _append(self, name: str, rows: list[dict[str, Any]]) -> None:
-        # A lone surrogate in a model's output has no UTF-8; its backslash escape is valid JSON for it.
-        with open(self.folder / name, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+
+def _append(path: Path, rows: list[dict[str, Any]]) -> None:
+    # A lone surrogate in a model's output has no UTF-8; its backslash escape is valid JSON for it.
+    with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 def _lines(path: Path) -> list[str]:

@@ -12,6 +12,7 @@ from unigrpo.algo.advantage import EQUAL
 from unigrpo.batch import Batch, make_batches
 from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.data.stream import MixedStream
+from unigrpo.errors import TrainingError
 from unigrpo.evaluate import Samples, Scores, evaluate, part_means, solved_by
 from unigrpo.models.ids import IdTable
 from unigrpo.progress import SHOWN, progress
@@ -143,6 +144,7 @@ def train(
 
     Raises:
         StoppedError: SIGTERM came; what had been learned is saved.
+        TrainingError: going on would hide what went wrong; `run/failed` holds what that step was made of.
     """
     last, metrics = {}, {}
     prompts.position = state.position
@@ -162,7 +164,10 @@ def train(
                 batches = make_batches(
                     scored, config.rollout.group_size, config.algo, seed=config.seed, ids=workers.ids
                 )
-                metrics |= workers.learner.learn(batches)
+                try:
+                    metrics |= workers.learner.learn(batches)
+                except TrainingError as error:
+                    raise _dumped(error, run, workers, tracker, step, scored) from None
             workers.sampler.load(workers.learner.weights())
             metrics |= summarize(scored, config.rollout.group_size)
             tracker.log(step + 1, metrics)
@@ -179,6 +184,19 @@ def train(
             saves.stop_if_asked(state.step)
     checkpoint.publish(run / "model", workers.learner.export)
     return last or metrics
+
+
+def _dumped(
+    error: TrainingError, run: Path, workers: Workers, tracker: Tracker, step: int, scored: Sequence[Scored]
+) -> TrainingError:
+    """Writes what the failed step was made of to `run/failed`; returns the error that says so."""
+
+    def write(folder: Path) -> None:
+        workers.learner.save(folder)
+        tracker.dump_rollouts(folder, step + 1, scored)
+
+    folder = checkpoint.publish(run / "failed", write)
+    return TrainingError(f"{error} {folder} holds the weights, the optimiser and the rollouts of step {step + 1}.")
 
 
 def _due(step: int, every: int, last: int) -> bool:

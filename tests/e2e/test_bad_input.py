@@ -1,5 +1,6 @@
 """Every bad input is one line that says what, where and what to do; nothing is written, nothing is changed."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from tests.e2e.bad_files import FILES
-from tests.e2e.runs import EVAL, PICKY, SFT, TRAIN, reward_file, run, train_args, weights
+from tests.e2e.runs import EVAL, PICKY, SFT, TRAIN, metrics, reward_file, run, train_args, weights
 from unigrpo.cli.main import main
 
 LOCAL = "cluster.backend=local"
@@ -262,6 +263,20 @@ def test_an_interrupted_run_says_so_in_one_line_and_goes_on_to_the_same_end(trai
     run(train_args(trained, tmp_path / "run", LOCAL, "steps=50", "checkpoint.every=50", "--resume"))
     run(train_args(trained, tmp_path / "whole", LOCAL, "steps=50", "checkpoint.every=50"))
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_weights_that_explode_stop_the_run_and_leave_what_it_takes_to_see_why(trained, tmp_path, capsys):
+    args = train_args(trained, tmp_path / "run", LOCAL, "steps=9", "optim.lr=1e30", "optim.max_skipped=2")
+    assert main(args) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "are not finite, nor were those of the 2 before it (optim.max_skipped=2)" in last
+    assert f"{tmp_path / 'run/failed'} holds the weights" in last
+    left = {path.name for path in (tmp_path / "run/failed").iterdir()}
+    assert {"model.safetensors", "optimizer.safetensors", "rollouts.jsonl"} <= left
+    step = metrics(tmp_path / "run")[-1]["step"] + 1
+    rows = [json.loads(line) for line in (tmp_path / "run/failed/rollouts.jsonl").read_text().splitlines()]
+    assert {row["step"] for row in rows} == {step}
+    assert not (tmp_path / "run/model").exists()
 
 
 @pytest.mark.parametrize("name", ["wandb", "tensorboard"])

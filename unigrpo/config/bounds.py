@@ -134,6 +134,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "warmup_steps": NOT_NEGATIVE,
         "min_lr_ratio": SHARE,
         "max_grad_norm": NOT_NEGATIVE,
+        "max_skipped": NOT_NEGATIVE,
     },
     "CheckpointSection": {"every": COUNT, "keep": COUNT},
     "TrackingSection": {"rollouts_every": NOT_NEGATIVE, "rollouts_rows": COUNT},

@@ -198,6 +198,8 @@ class OptimSection:
     """Final learning rate as a share of the peak."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 leaves them alone."""
+    max_skipped: int = 3
+    """Optimiser steps in a row that are left out because loss or gradient is not finite; one more stops the run."""
 
 
 @dataclass(kw_only=True)

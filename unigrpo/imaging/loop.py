@@ -100,7 +100,7 @@ def _step(engine: Engine, network: Magvit, pictures_BHW3: np.ndarray, config: To
         return {name: float(value.detach()) for name, value in losses.items()}
 
     found = engine.step(backward)
-    optim = {"optim/grad_norm": found.pop("grad_norm"), "optim/lr": found.pop("lr")}
+    optim = {f"optim/{name}": found.pop(name) for name in ("grad_norm", "lr", "skipped") if name in found}
     return {f"tokenizer/{name}": value for name, value in found.items()} | optim
 
 

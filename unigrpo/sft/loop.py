@@ -99,7 +99,7 @@ def sft(
         while engine.step_count < config.steps and not ended:
             started = time.perf_counter()
             found = engine.step(lambda: _backward(policy, streams, engine.step_count, config.sft.micro_batch))
-            optim = {f"optim/{name}": found.pop(name) for name in ("grad_norm", "lr")}
+            optim = {f"optim/{name}": found.pop(name) for name in ("grad_norm", "lr", "skipped") if name in found}
             metrics = {f"sft/{name}": value for name, value in found.items()} | optim
             done = engine.step_count
             ended = done == config.steps
