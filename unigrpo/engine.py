@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from unigrpo.config import OptimSection
 from unigrpo.errors import CheckpointError, TrainingError
 
+COUNTS = ("step_count", "skipped_in_row")
+"""What an engine keeps beside its tensors."""
+
 
 def learning_rate(optim: OptimSection, step: int, total: int) -> float:
     """Learning rate of optimiser step `step` (0-based) of `total`."""
@@ -50,9 +53,8 @@ class Engine:
         norm = float(torch.nn.utils.clip_grad_norm_(self.named.values(), limit))
         rate = learning_rate(self.optim, self.step_count, self.total_steps)
         if not math.isfinite(norm) or not all(math.isfinite(value) for value in metrics.values()):
-            self.skipped_in_row += 1
-            if self.skipped_in_row > self.optim.max_skipped:
-                limit = self.optim.max_skipped
+            limit = self.optim.max_skipped
+            if self.skipped_in_row == limit:
                 before = f", nor were those of the {limit} before it (optim.max_skipped={limit})" if limit else ""
                 raise TrainingError(
                     f"Optimiser step {self.step_count}: gradient norm {norm}, metrics {metrics} are not "
@@ -61,6 +63,7 @@ class Engine:
                 )
             self.adamw.zero_grad(set_to_none=True)
             self.step_count += 1
+            self.skipped_in_row += 1
             return {"skipped": 1.0, "lr": rate}
         self.skipped_in_row = 0
         for group in self.adamw.param_groups:
@@ -76,7 +79,7 @@ class Engine:
             for name, weight in self.named.items()
             for moment, value in self.adamw.state[weight].items()
         }
-        return tensors | {"step_count": torch.tensor(self.step_count)}
+        return tensors | {name: torch.tensor(getattr(self, name)) for name in COUNTS}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Takes back what `state` gave.
@@ -85,9 +88,10 @@ class Engine:
             CheckpointError: the tensors are of another model.
         """
         self.step_count = int(tensors["step_count"])
+        self.skipped_in_row = int(tensors.get("skipped_in_row", 0))
         expected = {f"{name}/{moment}" for name in self.named for moment in ("exp_avg", "exp_avg_sq", "step")}
-        found = set(tensors) - {"step_count"}
-        if found and found != expected:
+        found = set(tensors) - set(COUNTS)
+        if self.step_count > self.skipped_in_row and found != expected:
             odd = sorted(found ^ expected)[:3]
             raise CheckpointError(f"The optimiser state is of another model: {', '.join(odd)} do not match.")
         for name, weight in self.named.items():

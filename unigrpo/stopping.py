@@ -11,7 +11,9 @@ class StoppedError(Exception):
     """A run ended at a signal, after it was saved."""
 
     def __init__(self, run: Path, step: int):
-        super().__init__(f"{run} was stopped after step {step} and is saved: resume=true goes on from there.")
+        super().__init__(
+            f"{run} was stopped after step {step} and is saved: resume=true, or the same pipeline, goes on from there."
+        )
 
 
 class Saves:

@@ -69,8 +69,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(whole, tmp_path, backend)
 @pytest.mark.parametrize(
     "backend", [pytest.param("local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
 )
-def test_a_run_that_is_told_to_end_saves_what_it_has_and_goes_on_to_the_same_end(whole, tmp_path, backend):
-    args = train_args(tmp_path, tmp_path / "run", f"cluster.backend={backend}", "checkpoint.every=4")
+def test_a_run_that_is_told_to_end_saves_what_it_has_and_goes_on_to_the_same_end(tmp_path, backend):
+    long = ("steps=40", "checkpoint.every=40")
+    args = train_args(tmp_path, tmp_path / "run", f"cluster.backend={backend}", *long)
     process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "run/metrics.jsonl").exists() or not metrics(tmp_path / "run")[1:]:
         assert process.poll() is None
@@ -82,13 +83,15 @@ def test_a_run_that_is_told_to_end_saves_what_it_has_and_goes_on_to_the_same_end
     step = found[1]["step"]
     assert process.returncode == 143
     assert err.splitlines()[-1] == (
-        f"unigrpo: {tmp_path / 'run'} was stopped after step {step} and is saved: resume=true goes on from there."
+        f"unigrpo: {tmp_path / 'run'} was stopped after step {step} and is saved: "
+        "resume=true, or the same pipeline, goes on from there."
     )
     assert "Traceback" not in err
     assert not (tmp_path / "run/model").exists()
     run([*args, "--resume"])
-    assert weights(tmp_path / "run") == weights(whole)
-    assert metrics(tmp_path / "run") == metrics(whole)
+    run(train_args(tmp_path, tmp_path / "whole", "cluster.backend=local", *long))
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_the_same(whole, tmp_path, capfd):

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 
 
 def run(args: list[str]) -> int:
-    """Prints the report; 1 when something that every run needs is missing or of a wrong version."""
+    """Prints the report; 1 when something is wrong: a package that every run needs, or a cluster that was named."""
     if args:
         raise ConfigError(f"doctor takes no arguments, but was given {args[0]!r}.")
     found = [*packages(), *machine(), *cluster()]
@@ -79,15 +79,15 @@ def machine() -> Iterator[Finding]:
     memory = psutil.virtual_memory()
     free, total = memory.available / GIB, memory.total / GIB
     yield Finding("ok" if free > LITTLE_MEMORY else "note", f"{free:.1f} of {total:.1f} GiB of memory are free")
-    for use, folder in {"this folder": Path.cwd(), "Ray's files": Path(tempfile.gettempdir())}.items():
-        yield _disk(use, folder)
+    yield _disk("this folder", Path.cwd(), "name an output= elsewhere")
+    yield _disk("Ray's files", Path(tempfile.gettempdir()), "set TMPDIR")
     yield from _accelerators()
 
 
-def _disk(use: str, folder: Path) -> Finding:
+def _disk(use: str, folder: Path, advice: str) -> Finding:
     free = shutil.disk_usage(folder).free / GIB
     if not os.access(folder, os.W_OK):
-        return Finding("note", f"{folder} ({use}) cannot be written: name an output= elsewhere")
+        return Finding("note", f"{folder} ({use}) cannot be written: {advice}")
     return Finding("ok" if free > LITTLE_DISK else "note", f"{free:.1f} GiB are free in {folder} ({use})")
 
 
