@@ -60,3 +60,9 @@ def test_samples_that_would_be_equal_are_refused(check, settings, message):
     with pytest.raises(ConfigError) as caught:
         check(*settings)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["weight: 2", "eval: {task: understand, source: shapes}"])
+def test_what_only_training_needs_of_a_task_is_refused_by_an_evaluation(setting):
+    with pytest.raises(ConfigError, match=r"tasks\.a\.\w+ is .*it is only used when a run trains: drop it"):
+        evaluate(f"tasks.a={{{ASK.replace('=', ': ', 1)}, {setting}}}", "samples=1", IMAGES)

@@ -77,7 +77,8 @@ def _evaluated(run: Path) -> dict[str, Any]:
     found = {"model.image_tokenizer": asdict(config.model.image_tokenizer)}
     found |= {"model.legacy_visible_pads": config.model.legacy_visible_pads}
     tasks = {
-        name: asdict(task) | {"data": asdict(task.eval or task.data), "eval": None, "rollout": _sampling(task, config)}
+        name: asdict(task)
+        | {"data": asdict(task.eval or task.data), "eval": None, "weight": 1.0, "rollout": _sampling(task, config)}
         for name, task in tasks_of(config).items()
     }
     if config.tasks:

@@ -23,7 +23,7 @@ from unigrpo.config.sections import (
     TrackingSection,
 )
 from unigrpo.config.sources import GENERATED, columns_are_known, kinds_are_known, source_has_the_task
-from unigrpo.config.verbs import GenerateConfig
+from unigrpo.config.verbs import EvalTaskSection, GenerateConfig
 
 TRACKERS = ("wandb", "tensorboard")
 
@@ -56,6 +56,7 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
     ],
     TokenizerConfig: [(("held_out_every",), lambda it: it.held_out is not None, "held_out is set")],
     LoraSection: [(("alpha", "targets"), lambda it: it.rank > 0, "{p}rank is 1 or more")],
+    EvalTaskSection: [(("weight", "eval"), lambda it: False, "a run trains")],
     DataSection: [
         (("columns",), lambda it: it.source == "file", "{p}source=file"),
         (("size", "split"), lambda it: it.source in GENERATED, f"{{p}}source is one of {', '.join(GENERATED)}"),
