@@ -3,24 +3,22 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import ray
-from ray.actor import ActorHandle
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError
 
-from actors.workers import PolicyWorker, ReferenceWorker, RewardWorker
+from actors.placement import plan, reserve
+from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer
+from actors.spawn import spawn
 from rewards.source import absolute_spec
-from rollout.colocated import needs_reference, usable_cores
-from unigrpo.batch import Batch
+from rollout.colocated import usable_cores
 from unigrpo.config import ClusterSection, DataSection, RewardEntry, TrainConfig
-from unigrpo.errors import ClusterError, UniGRPOError
-from unigrpo.types import Metrics, Prompt, Rollout, Scored
+from unigrpo.errors import ClusterError
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the processes of a job."""
@@ -28,85 +26,8 @@ KNOCK_SECONDS = 10
 """How long a cluster may take to answer at all."""
 
 
-def call(reference: Any, timeout: float | None = None, what: str = "a worker") -> Any:
-    """The result of a remote call; what a user can act on is raised as what it is, not wrapped by Ray.
-
-    Raises:
-        ClusterError: the worker died, or did not answer in time.
-    """
-    try:
-        return ray.get(reference, timeout=timeout)
-    except RayTaskError as error:
-        if isinstance(error.cause, UniGRPOError):
-            raise error.cause from None
-        raise
-    except GetTimeoutError:
-        raise ClusterError(
-            f"{what} was not ready within {timeout:.0f} s (cluster.timeout). The cluster has {_free()}: is there room?"
-        ) from None
-    except RayActorError as error:
-        if isinstance(getattr(error, "cause", None), UniGRPOError):
-            raise error.cause from None  # pyright: ignore[reportAttributeAccessIssue]
-        raise ClusterError(f"{what} died: {' '.join(str(error).split())}") from error
-
-
-def _free() -> str:
-    found = ray.available_resources()
-    return ", ".join(f"{found.get(name, 0):g} {name} free" for name in ("CPU", "GPU"))
-
-
-class RemoteSampler:
-    """The policy actor's sampler."""
-
-    def __init__(self, actor: ActorHandle):
-        self.actor = actor
-
-    def sample(
-        self, prompts: Sequence[Prompt], group_size: int, step: int | str, temperature: float | None = None
-    ) -> list[Rollout]:
-        """See `rollout.sampler.Sampler.sample`."""
-        return call(self.actor.sample.remote(prompts, group_size, step, temperature), what="the policy worker")
-
-    def load(self, weights: None) -> None:
-        """Hands the weights over inside the actor, where learner and sampler share them."""
-        call(self.actor.hand_over.remote(), what="the policy worker")
-
-
-class RemoteLearner:
-    """The policy actor's learner."""
-
-    def __init__(self, actor: ActorHandle):
-        self.actor = actor
-
-    def learn(self, batches: Sequence[Batch]) -> Metrics:
-        """See `unigrpo.learner.Learner.learn`."""
-        return call(self.actor.learn.remote(batches), what="the policy worker")
-
-    def weights(self) -> None:
-        """Nothing travels: see `RemoteSampler.load`."""
-
-    def save(self, folder: Path) -> None:
-        """See `unigrpo.learner.Learner.save`; the folder must be one that driver and worker both see."""
-        call(self.actor.save.remote(folder.absolute()), what="the policy worker")
-
-    def export(self, folder: Path) -> None:
-        """See `unigrpo.learner.Learner.export`."""
-        call(self.actor.export.remote(folder.absolute()), what="the policy worker")
-
-
-class RemoteScorer:
-    """The reward actor's scorer."""
-
-    def __init__(self, actor: ActorHandle):
-        self.actor = actor
-
-    def score(self, rollouts: list[Rollout]) -> list[Scored]:
-        """See `rewards.scorer.Scorer.score`."""
-        return call(self.actor.score.remote(rollouts), what="the reward worker")
-
-
-def connect(cluster: ClusterSection, workers: int) -> None:
-    """Joins the cluster of `cluster.address` or of the job we run in, or starts one on 127.0.0.1.
+def connect(cluster: ClusterSection, workers: int) -> str:
+    """Joins the cluster of `cluster.address` or of the job we run in, or starts one on 127.0.0.1; returns what it is.
 
     Raises:
         ClusterError: the cluster cannot be reached or started.
@@ -131,6 +52,7 @@ def connect(cluster: ClusterSection, workers: int) -> None:
             f"Ray at {address or '127.0.0.1'} cannot be used: {reason}. Start it, correct cluster.address, or set "
             "cluster.backend=local."
         ) from None
+    return f"the cluster at {address}" if address else "the cluster"
 
 
 def _knock(address: str) -> None:
@@ -138,10 +60,6 @@ def _knock(address: str) -> None:
     place = urlsplit(address if "//" in address else f"//{address}")
     if place.hostname and place.port:
         socket.create_connection((place.hostname, place.port), KNOCK_SECONDS).close()
-
-
-def _spawn(worker: type, gpus: float, *args: Any) -> Any:
-    return ray.remote(num_cpus=1, num_gpus=gpus)(worker).remote(*args)
 
 
 def _absolute(config: TrainConfig) -> TrainConfig:
@@ -172,20 +90,20 @@ def started(
     config: TrainConfig, resume_from: Path | None
 ) -> Iterator[tuple[RemoteSampler, RemoteScorer, RemoteLearner]]:
     """Sampler, scorer and learner in Ray actors, which end with the block."""
-    apart = needs_reference(config)
-    connect(config.cluster, workers=3)
+    cpus = int(plan(config, gpus=False).total("CPU"))
+    where = connect(config.cluster, cpus)
     try:
-        found = ray.cluster_resources().get("GPU", 0)
-        models = 2 if apart else 1
-        gpus = min(1.0, found / models) if config.model.device in ("auto", "cuda") else 0.0
-        config = _absolute(config)
-        rewards = _spawn(RewardWorker, 0, config)
-        reference = _spawn(ReferenceWorker, gpus, config) if apart else None
-        policy = _spawn(PolicyWorker, gpus, config, reference, resume_from and resume_from.absolute())
-        workers = {"reward": rewards, "reference": reference, "policy": policy}
-        starting = {name: actor.start.remote() for name, actor in workers.items() if actor is not None}
-        for name, reply in starting.items():
-            call(reply, config.cluster.timeout, f"the {name} worker")
-        yield RemoteSampler(policy), RemoteScorer(rewards), RemoteLearner(policy)
+        gpus = ray.cluster_resources().get("GPU", 0) > 0 and config.model.device in ("auto", "cuda")
+        wanted = plan(config, gpus)
+        places = reserve(wanted, config.cluster.timeout, where)
+        crew = spawn(_absolute(config), wanted, places, resume_from and resume_from.absolute())
+        policy, rollout, reward = (
+            Actors(name, getattr(crew, name), config.cluster.watchdog) for name in ("policy", "rollout", "reward")
+        )
+        separate = config.cluster.layout == "separate"
+        learner, sampler = RemoteLearner(policy, separate), RemoteSampler(rollout if separate else policy)
+        if separate:
+            sampler.load(learner.weights())
+        yield sampler, RemoteScorer(reward), learner
     finally:
         ray.shutdown()

@@ -1,21 +1,62 @@
-"""What runs inside an actor: the local classes, built there. Plain classes; `actors.cluster` makes actors of them.
+"""What runs inside an actor: the local classes, built there. Plain classes; `actors.spawn` makes actors of them."""
 
-Each loads in `start`, not in its constructor: what a call raises reaches the driver as it is, unlike the failure of a
-constructor.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import ray
+from ray import ObjectRef
 from ray.actor import ActorHandle
 from torch import Tensor
 
 from rewards.tasks import TaskScorer
-from rollout.colocated import Colocated, make_reference, set_threads
+from rollout.colocated import (
+    Colocated,
+    make_reference,
+    policy_of,
+    reference_model,
+    sampler_of,
+    set_threads,
+)
 from unigrpo.batch import Batch
 from unigrpo.config import TrainConfig, tasks_of
+from unigrpo.learner import Reference, Weights
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
+
+CHUNK_BYTES = 512 * 2**20
+"""Weights are sent in objects of about this size, so that several nodes can fetch different ones at a time."""
+
+
+class Host:
+    """An actor that hosts an object of one of the classes below.
+
+    It makes the object when it is first asked something: what that raises reaches the driver as it is, unlike the
+    failure of an actor's constructor, and an actor that Ray has started again makes it anew.
+    """
+
+    def __init__(self, kind: Callable[..., Any], *args: Any):
+        self.make = partial(kind, *args)
+        self.hosted: Any = None
+
+    def run(self, name: str, *args: Any) -> Any:
+        """Calls a method of the object."""
+        if self.hosted is None:
+            self.hosted = self.make()
+        return getattr(self.hosted, name)(*args)
+
+
+class Hosted:
+    """What every worker has."""
+
+    def __init__(self, config: TrainConfig):
+        set_threads(config.cluster.threads)
+        self.config = config
+
+    def ready(self) -> None:
+        """Answers that the worker has loaded."""
 
 
 class RemoteReference:
@@ -26,22 +67,32 @@ class RemoteReference:
 
     def logprobs(self, batches: Sequence[Batch]) -> list[list[Tensor]]:
         """For each inner update a [B, K, C] tensor for each batch; the actor makes the same masks from their keys."""
-        return ray.get(self.actor.logprobs.remote(batches))
+        return ray.get(self.actor.run.remote("logprobs", batches))
 
 
-class PolicyWorker:
+@dataclass(frozen=True)
+class Published:
+    """Weights in Ray's object store: what rollout workers are handed instead of the weights themselves."""
+
+    version: int
+    parts: list[ObjectRef]
+    """Each a dict of tensors by name."""
+
+
+class PolicyWorker(Hosted):
     """Hosts the policy: its sampler and its learner, on one set of weights."""
 
-    def __init__(self, config: TrainConfig, reference: ActorHandle | None, resume_from: Path | None):
-        self.config, self.resume_from = config, resume_from
-        self.reference = RemoteReference(reference) if reference else None
-
-    def start(self) -> None:
-        """Loads the policy, from a checkpoint when the run goes on."""
-        set_threads(self.config.cluster.threads)
-        self.policy = Colocated.build(self.config, self.reference)
-        if self.resume_from:
-            self.policy.restore(self.resume_from)
+    def __init__(
+        self,
+        config: TrainConfig,
+        reference: ActorHandle | None,
+        resume_from: Path | None,
+        engine: dict[str, Any] | None = None,
+    ):
+        super().__init__(config)
+        self.policy = Colocated.build(
+            config, RemoteReference(reference) if reference else None, resume_from, **(engine or {})
+        )
 
     def sample(
         self, prompts: Sequence[Prompt], group_size: int, step: int | str, temperature: float | None
@@ -57,6 +108,21 @@ class PolicyWorker:
         """Gives the learner's weights to the sampler, within the actor."""
         self.policy.sampler.load(self.policy.learner.weights())
 
+    def publish(self) -> tuple[int, list[ObjectRef]]:
+        """Puts this rank's share of the weights, with LoRA of the adapters alone, where rollout workers find it."""
+        weights, engine = self.policy.learner.weights(), self.policy.learner.engine
+        names = [name for name in weights.tensors if ".lora_" in name or not self.config.model.lora.rank]
+        chunks: list[dict[str, Tensor]] = []
+        room = 0
+        for name in islice(names, engine.rank, None, engine.world):
+            tensor = weights.tensors[name].detach().cpu()
+            if not chunks or room < tensor.nbytes:
+                chunks.append({})
+                room = CHUNK_BYTES
+            chunks[-1][name] = tensor
+            room -= tensor.nbytes
+        return weights.version, [ray.put(chunk) for chunk in chunks]
+
     def save(self, folder: Path) -> None:
         """See `unigrpo.learner.Learner.save`."""
         self.policy.learner.save(folder)
@@ -66,31 +132,61 @@ class PolicyWorker:
         self.policy.learner.export(folder)
 
 
-class ReferenceWorker:
-    """Hosts the frozen reference."""
+class RolloutWorker(Hosted):
+    """Hosts a sampler with a policy of its own, which it is sent the weights of."""
 
     def __init__(self, config: TrainConfig):
-        self.config = config
+        super().__init__(config)
+        self.sampler = sampler_of(policy_of(config.model, config), config)
+        self.loaded: int | None = None
 
-    def start(self) -> None:
-        """Loads the reference."""
-        set_threads(self.config.cluster.threads)
-        self.reference = make_reference(self.config)
+    def sample(
+        self,
+        weights: Published,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        step: int | str,
+        temperature: float | None,
+    ) -> list[Rollout]:
+        """See `rollout.sampler.Sampler.sample`. Weights are fetched when they are others than the last ones."""
+        if weights.version != self.loaded:
+            for part in weights.parts:
+                self.sampler.load(Weights(version=weights.version, tensors=ray.get(part)))
+            self.loaded = weights.version
+        return self.sampler.sample(prompts, group_size, step, temperature)
+
+
+class ReferenceWorker(Hosted):
+    """Hosts the frozen reference."""
+
+    def __init__(self, config: TrainConfig, freeze: Callable[[Any], Any] | None = None):
+        super().__init__(config)
+        if freeze:
+            self.reference = Reference(freeze(reference_model(config)), config.algo, splits=False)
+        else:
+            self.reference = make_reference(config)
+            self.device = next(self.reference.model.parameters()).device
+            self._rest()
 
     def logprobs(self, batches: Sequence[Batch]) -> list[list[Tensor]]:
         """See `unigrpo.learner.Reference.logprobs`."""
-        return self.reference.logprobs(batches)
+        if self.config.cluster.sleep:
+            self.reference.model.to(self.device)
+        found = self.reference.logprobs(batches)
+        self._rest()
+        return found
+
+    def _rest(self) -> None:
+        if self.config.cluster.sleep:
+            self.reference.model.to("cpu")
 
 
-class RewardWorker:
-    """Hosts the scorer; it needs no model of ours and no GPU."""
+class RewardWorker(Hosted):
+    """Hosts the scorer; it needs no model of ours."""
 
     def __init__(self, config: TrainConfig):
-        self.config = config
-
-    def start(self) -> None:
-        """Loads the rewards."""
-        self.scorer = TaskScorer({name: task.rewards for name, task in tasks_of(self.config).items()})
+        super().__init__(config)
+        self.scorer = TaskScorer({name: task.rewards for name, task in tasks_of(config).items()})
 
     def score(self, rollouts: list[Rollout]) -> list[Scored]:
         """See `rewards.scorer.Scorer.score`."""

@@ -1,6 +1,8 @@
 """A policy that learns and samples with the same weights, and the frozen reference beside it."""
 
+import copy
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from unigrpo.device import resolve_device
 from unigrpo.engine import Engine
 from unigrpo.learner import Learner, Reference, ReferencePolicy
 from unigrpo.models.image_tokenizer import ImageTokenizer
+from unigrpo.models.llada import LLaDAModelLM
 from unigrpo.models.load import Policy, load_policy
-from unigrpo.state import restore_state
+from unigrpo.state import restore_optimizer, restore_weights
 
 
 def set_threads(threads: int | None) -> None:
@@ -47,15 +50,25 @@ def load_images(config: TrainConfig | EvalConfig) -> ImageTokenizer | None:
     return ImageTokenizer.load(config.model.image_tokenizer, resolve_device(config.model.device))
 
 
+def reference_model(config: TrainConfig) -> LLaDAModelLM:
+    """The frozen reference: the weights the run starts from, without adapters."""
+    return policy_of(replace(config.model, lora=LoraSection()), config).model.requires_grad_(False)
+
+
 def make_reference(config: TrainConfig) -> Reference:
-    """The reference as a model of its own: the weights the run starts from, without adapters, frozen."""
-    model = policy_of(replace(config.model, lora=LoraSection()), config).model
-    return Reference(model.requires_grad_(False), config.algo)
+    """The reference as a model of its own."""
+    return Reference(reference_model(config), config.algo)
 
 
 def needs_reference(config: TrainConfig) -> bool:
     """Whether a reference model of its own is loaded: with LoRA the base with adapters off is the reference."""
     return config.algo.beta > 0 and config.model.lora.rank == 0
+
+
+def sampler_of(policy: Policy, config: TrainConfig) -> Sampler:
+    """The sampler of a run."""
+    settings = {name: task.rollout for name, task in tasks_of(config).items()}
+    return Sampler(policy, settings, config.seed, load_images(config))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,24 +78,35 @@ class Colocated:
     learner: Learner
     sampler: Sampler
 
-    def restore(self, folder: Path) -> None:
-        """Goes on from a checkpoint."""
-        restore_state(self.learner.policy, self.learner.engine, folder)
-        self.sampler.load(self.learner.weights())
-
     @classmethod
-    def build(cls, config: TrainConfig, reference: ReferencePolicy | None = None) -> "Colocated":
-        """Loads the policy of a run.
+    def build(
+        cls,
+        config: TrainConfig,
+        reference: ReferencePolicy | None = None,
+        resume_from: Path | None = None,
+        engine_of: Callable[..., Engine] = Engine,
+        shards_weights: bool = False,
+    ) -> "Colocated":
+        """Loads the policy of a run, from a checkpoint when the run goes on.
 
         Args:
             reference: who scores under the frozen reference; by default it is loaded here, where one is needed.
+            engine_of: what makes the engine of a model, the optimiser's settings and the number of steps.
+            shards_weights: the engine leaves the model in pieces, so that a copy of it samples.
         """
         policy = policy_of(config.model, config)
+        if resume_from:
+            restore_weights(policy, resume_from)
+        trained = policy.model
+        if shards_weights:
+            policy = replace(policy, model=copy.deepcopy(trained))
+        engine = engine_of(trained, config.optim, config.steps * config.algo.mu)
+        if resume_from:
+            restore_optimizer(engine, resume_from)
         if config.algo.beta > 0 and config.model.lora.rank > 0:
-            reference = Reference(policy.model, config.algo, shares_model=True)
+            reference = Reference(engine.module, config.algo, shares_model=True, splits=engine.world == 1)
         elif reference is None and needs_reference(config):
             reference = make_reference(config)
-        engine = Engine(policy.model, config.optim, config.steps * config.algo.mu)
-        settings = {name: task.rollout for name, task in tasks_of(config).items()}
-        sampler = Sampler(policy, settings, config.seed, load_images(config))
-        return cls(Learner(policy, engine, config.algo, reference), sampler)
+        colocated = cls(Learner(policy, engine, config.algo, reference), sampler_of(policy, config))
+        colocated.sampler.load(colocated.learner.weights())
+        return colocated

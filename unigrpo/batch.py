@@ -5,7 +5,7 @@ S supports.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -46,6 +46,8 @@ class Batch:
     """bool, False on the pads of `unguided_BH`."""
     mask_id: int
     supports: tuple[Support, ...]
+    padding: int = 0
+    """Rows at the end that only keep several processes in step: they are scored, and earn nothing."""
 
     @property
     def width(self) -> int:
@@ -62,8 +64,24 @@ class Batch:
         """bool, the real prompt tokens."""
         return self.key_mask_BT[:, : -self.width]
 
+    @property
+    def rows(self) -> int:
+        """Rows that are responses, without padding."""
+        return len(self) - self.padding
+
     def __len__(self) -> int:
         return len(self.keys_B)
+
+    def share(self, rank: int, world: int) -> "Batch":
+        """The rows of one of `world` processes; the shares of all are equally long."""
+        if world == 1:
+            return self
+        size = -(-len(self) // world)
+        rows = torch.arange(size * rank, size * (rank + 1))
+        inside = rows < len(self)
+        rows = rows.where(inside, 0)
+        mine = {name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **mine, padding=int((~inside).sum()))
 
     def views(self, algo: AlgoSection, update: int, rows: slice = slice(None)) -> Views:
         """The masks of one inner update, for some rows; the same wherever and however often they are asked for."""

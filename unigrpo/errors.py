@@ -29,5 +29,13 @@ class ClusterError(UniGRPOError, RuntimeError):
     """Ray cannot be reached or a worker died."""
 
 
+class LostWorkerError(ClusterError):
+    """A worker is gone or does not answer; started again from the last checkpoint, the run can go on."""
+
+
+class OutOfMemoryError(LostWorkerError, MemoryError):
+    """Memory ran out where several processes keep step, so that none of them can try smaller parts alone."""
+
+
 class TrainingError(UniGRPOError, ArithmeticError):
     """Training went wrong in a way that going on would hide, such as a loss that is not finite."""

@@ -3,11 +3,11 @@
 B rollouts, K draws, C response positions, T tokens.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from unigrpo.batch import Batch
 from unigrpo.config import AlgoSection
 from unigrpo.engine import Engine
 from unigrpo.errors import TrainingError
+from unigrpo.memory import Portion
 from unigrpo.models.load import Policy, save_policy
 from unigrpo.models.lora import adapters_off
 from unigrpo.state import save_state
@@ -36,8 +37,13 @@ class ReferencePolicy(Protocol):
         ...
 
 
-def _parts(batch: Batch, size: int) -> Iterator[slice]:
-    return (slice(at, at + size) for at in range(0, len(batch), size))
+def _parts(batch: Batch, size: int) -> list[slice]:
+    return [slice(at, at + size) for at in range(0, len(batch), size)]
+
+
+def _run(model, function: Callable, *args: Any) -> Any:
+    """`function(model, *args)`; a model whose weights are sharded has a `run`, which brings them together for it."""
+    return model.run(function, *args) if hasattr(model, "run") else function(model, *args)
 
 
 def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSection) -> Tensor:
@@ -62,8 +68,9 @@ def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSectio
         )
     if views.prompt_BP is not None:
         input_bKT[..., :prompt_width].masked_fill_(views.prompt_BP[:, None], batch.mask_id)
-    logprobs = token_logprobs(
+    logprobs = _run(
         model,
+        token_logprobs,
         input_bKT.flatten(0, 1).to(device),
         spread(batch.key_mask_BT[rows]),
         spread(tokens_bT[:, prompt_width:]),
@@ -78,26 +85,37 @@ def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSectio
 
 
 @torch.no_grad()
-def frozen_logprobs(model, batches: Sequence[Batch], algo: AlgoSection, updates: range) -> list[list[Tensor]]:
+def frozen_logprobs(
+    model, batches: Sequence[Batch], algo: AlgoSection, updates: range, portion: Portion | None = None
+) -> list[list[Tensor]]:
     """Log-probabilities [B, K, C] of each batch, for each inner update, without gradient."""
+    portion = portion or micro_batch(algo)
 
     def whole(batch: Batch, update: int) -> Tensor:
-        parts = _parts(batch, algo.likelihood.micro_batch)
-        return torch.cat([score_views(model, batch, batch.views(algo, update, part), part, algo) for part in parts])
+        return portion.run(lambda size: torch.cat([scored(batch, update, part) for part in _parts(batch, size)]))
+
+    def scored(batch: Batch, update: int, part: slice) -> Tensor:
+        return score_views(model, batch, batch.views(algo, update, part), part, algo)
 
     return [[whole(batch, update) for batch in batches] for update in updates]
+
+
+def micro_batch(algo: AlgoSection, splits: bool = True) -> Portion:
+    """How many responses are scored at one time."""
+    return Portion("algo.likelihood.micro_batch", algo.likelihood.micro_batch, splits)
 
 
 class Reference:
     """The frozen policy that the KL holds the learner to: a model of its own, or the learner's with adapters off."""
 
-    def __init__(self, model, algo: AlgoSection, shares_model: bool = False):
+    def __init__(self, model, algo: AlgoSection, shares_model: bool = False, splits: bool = True):
         self.model, self.algo, self.shares_model = model, algo, shares_model
+        self.portion = micro_batch(algo, splits)
 
     def logprobs(self, batches: Sequence[Batch]) -> list[list[Tensor]]:
         """For each inner update one [B, K, C] tensor for each batch."""
         with adapters_off(self.model) if self.shares_model else nullcontext():
-            return frozen_logprobs(self.model, batches, self.algo, range(self.algo.mu))
+            return frozen_logprobs(self.model, batches, self.algo, range(self.algo.mu), self.portion)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,11 +127,12 @@ class Weights:
 
 
 class Learner:
-    """Turns batches into updates of the policy's weights."""
+    """Turns batches into updates of the policy's weights; of several that train together, each takes its share."""
 
     def __init__(self, policy: Policy, engine: Engine, algo: AlgoSection, reference: ReferencePolicy | None):
         self.policy, self.engine, self.algo, self.reference = policy, engine, algo, reference
-        self.model = policy.model
+        self.model = engine.module
+        self.portion = micro_batch(algo, splits=engine.world == 1)
 
     @property
     def version(self) -> int:
@@ -128,9 +147,11 @@ class Learner:
                 too often in a row.
         """
         algo = self.algo
+        self.engine.release(self.policy.model)
+        batches = [batch.share(self.engine.rank, self.engine.world) for batch in batches]
         reference = self.reference.logprobs(batches) if self.reference and algo.beta else None
-        deviation = max(self._first_deviation(batch) for batch in batches)
-        old = frozen_logprobs(self.model, batches, algo, range(1, algo.mu))
+        deviation = self._first_deviation(batches)
+        old = frozen_logprobs(self.model, batches, algo, range(1, algo.mu), self.portion)
         updates = [
             self.engine.step(
                 lambda n=n: self._backward(batches, n, old[n - 1] if n else None, reference[n] if reference else None)
@@ -141,57 +162,91 @@ class Learner:
 
     def weights(self) -> Weights:
         """What a sampler's `load` takes."""
+        self.engine.fill(self.policy.model)
         return Weights(version=self.version, tensors=self.policy.model.state_dict())
 
     def save(self, folder: Path) -> None:
         """Writes policy and optimiser, for the run to go on from."""
+        self.engine.fill(self.policy.model)
         save_state(self.policy, self.engine, folder)
 
     def export(self, folder: Path) -> None:
         """Writes the policy as a Hugging Face folder, adapters merged."""
-        save_policy(self.policy, folder)
+        self.engine.fill(self.policy.model)
+        if self.engine.rank == 0:
+            save_policy(self.policy, folder)
 
-    def _first_deviation(self, batch: Batch) -> float:
+    def _first_deviation(self, batches: Sequence[Batch]) -> float:
         """Largest |ratio - 1| on the first responses before any update; dropout or other chance would show."""
-        rows = slice(0, min(CHECKED_ROWS, self.algo.likelihood.micro_batch))
-        views = batch.views(self.algo, 0, rows)
-        with_gradient = score_views(self.model, batch, views, rows, self.algo).detach()
-        with torch.no_grad():
-            without = score_views(self.model, batch, views, rows, self.algo)
-        deviation = float((with_gradient - without).exp().sub(1).abs().max())
-        if deviation > RATIO_LIMIT:
+
+        def deviation(batch: Batch, size: int) -> float:
+            rows = slice(0, min(CHECKED_ROWS, size))
+            views = batch.views(self.algo, 0, rows)
+            with_gradient = score_views(self.model, batch, views, rows, self.algo).detach()
+            with torch.no_grad():
+                without = score_views(self.model, batch, views, rows, self.algo)
+            return float((with_gradient - without).exp().sub(1).abs().max())
+
+        found = self.portion.run(lambda size: max(deviation(batch, size) for batch in batches))
+        found = self.engine.largest(found)
+        if found > RATIO_LIMIT:
             raise TrainingError(
-                f"Before the first update the ratio of the policy to itself deviates from 1 by {deviation:.2g} (limit "
+                f"Before the first update the ratio of the policy to itself deviates from 1 by {found:.2g} (limit "
                 f"{RATIO_LIMIT}): the model is not deterministic. Is dropout on?"
             )
-        return deviation
+        return found
 
     def _backward(
         self, batches: Sequence[Batch], update: int, old: list[Tensor] | None, reference: list[Tensor] | None
     ) -> Metrics:
-        algo, totals = self.algo, {}
-        responses = sum(len(batch) for batch in batches)
-        tokens = sum(int(batch.views(algo, update).scored_BKC.sum()) for batch in batches)
-        for index, batch in enumerate(batches):
-            for rows in _parts(batch, algo.likelihood.micro_batch):
-                views = batch.views(algo, update, rows)
-                logprobs = score_views(self.model, batch, views, rows, algo)
-                loss, sums = policy_loss(
-                    logprobs,
-                    logprobs.detach() if old is None else old[index][rows],
-                    None if reference is None else reference[index][rows],
-                    batch.advantages_B[rows],
-                    views,
-                    batch.lengths_B[rows],
-                    algo,
-                    responses=responses,
-                    tokens=tokens,
-                )
-                if loss.requires_grad:
-                    loss.backward()
+        """Adds up the gradient of one update; where memory runs out it starts again with smaller parts."""
+        scored = [batch.views(self.algo, update, slice(batch.rows)).scored_BKC.sum() for batch in batches]
+        count = self.engine.total(
+            {"responses": sum(batch.rows for batch in batches), "tokens": float(sum(scored, torch.tensor(0)))}
+        )
+
+        def attempt(size: int) -> Metrics:
+            self.engine.clear()
+            totals: Metrics = {}
+            parts = [(index, rows) for index, batch in enumerate(batches) for rows in _parts(batch, size)]
+            for at, (index, rows) in enumerate(parts):
+                frozen = [None if given is None else given[index][rows] for given in (old, reference)]
+                loss, sums = self._part(batches[index], update, rows, *frozen, **count)
+                self.engine.backward(loss, last=at == len(parts) - 1)
                 for name, value in sums.items():
                     totals[name] = totals.get(name, 0.0) + float(value)
-        return totals
+            return totals
+
+        return self.portion.run(attempt)
+
+    def _part(
+        self,
+        batch: Batch,
+        update: int,
+        rows: slice,
+        old_BKC: Tensor | None,
+        reference_BKC: Tensor | None,
+        *,
+        responses: float,
+        tokens: float,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of some rows, and its sums; rows of padding are scored, so that all keep step, and left out."""
+        views = batch.views(self.algo, update, rows)
+        logprobs_BKC = score_views(self.model, batch, views, rows, self.algo)
+        real = slice(max(0, min(rows.stop, batch.rows) - rows.start))
+        kept = slice(rows.start, rows.start + real.stop)
+        loss, sums = policy_loss(
+            logprobs_BKC[real],
+            (logprobs_BKC.detach() if old_BKC is None else old_BKC)[real],
+            None if reference_BKC is None else reference_BKC[real],
+            batch.advantages_B[kept],
+            views.of(real),
+            batch.lengths_B[kept],
+            self.algo,
+            responses=responses,
+            tokens=tokens,
+        )
+        return (loss if real.stop else 0 * logprobs_BKC.sum()), sums
 
 
 def _summary(updates: list[Metrics]) -> Metrics:

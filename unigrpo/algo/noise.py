@@ -7,7 +7,7 @@ Source: MMaDA (arXiv:2505.15809), Algorithm 1; coupled-GRPO (arXiv:2506.20639) f
 blocks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,10 @@ class Views:
     """bool, prompt positions hidden in the input; None when the prompt is never masked."""
     paired: bool = False
     """Whether each view at an odd place is the complement of the one before it."""
+
+    def of(self, rows: slice) -> "Views":
+        """The views of some responses."""
+        return replace(self, **{name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)})
 
 
 def ratios(rule: str, u: Tensor, update: int, mu: int, low: float = 0.1, high: float = 0.9) -> Tensor:

@@ -71,8 +71,8 @@ def policy_loss(
     views: Views,
     lengths_B: Tensor,
     algo: AlgoSection,
-    responses: int,
-    tokens: int,
+    responses: float,
+    tokens: float,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """This part's share of the loss, and sums for the metrics.
 

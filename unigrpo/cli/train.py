@@ -1,6 +1,9 @@
 """`unigrpo train`."""
 
+import sys
+from collections.abc import Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rewards.tasks import TaskScorer
@@ -10,12 +13,15 @@ from unigrpo.cli.prompts import held_out_prompts, training_prompts
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.config.load import flatten
+from unigrpo.data.stream import MixedStream
+from unigrpo.errors import LostWorkerError, OutOfMemoryError
+from unigrpo.models.ids import IdTable
 from unigrpo.models.load import text_side
 from unigrpo.progress import SHOWN, describe
 from unigrpo.runs import check_run, open_run
 from unigrpo.tracking import Tracker, check_trackers
 from unigrpo.train import RunState, Workers, train
-from unigrpo.types import Metrics
+from unigrpo.types import Metrics, Prompt
 
 
 def run(args: list[str]) -> int:
@@ -35,10 +41,58 @@ def _started(config: TrainConfig, scorer: TaskScorer, resume_from: Path | None):
         with started(config, resume_from) as workers:
             yield workers
         return
-    policy = Colocated.build(config)
-    if resume_from:
-        policy.restore(resume_from)
+    policy = Colocated.build(config, resume_from=resume_from)
     yield policy.sampler, scorer, policy.learner
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all attempts at a run have in common."""
+
+    prompts: MixedStream
+    held_out: Sequence[Prompt]
+    scorer: TaskScorer
+    ids: IdTable
+
+
+def _attempts(config: TrainConfig, run: Run) -> Metrics:
+    """Trains to the end, from the last checkpoint again whenever workers are lost."""
+    lost = 0
+    while True:
+        try:
+            return _attempt(config, run, lost)
+        except LostWorkerError as error:
+            lost += 1
+            if lost > config.cluster.max_restarts:
+                raise
+            print(
+                f"unigrpo: {error} Going on from the last checkpoint ({lost} of cluster.max_restarts="
+                f"{config.cluster.max_restarts}).",
+                file=sys.stderr,
+            )
+            if isinstance(error, OutOfMemoryError):
+                config = _smaller(config, error)
+        config = replace(config, resume=True)
+
+
+def _smaller(config: TrainConfig, error: OutOfMemoryError) -> TrainConfig:
+    likelihood = config.algo.likelihood
+    if likelihood.micro_batch == 1:
+        raise error
+    likelihood = replace(likelihood, micro_batch=likelihood.micro_batch // 2)
+    print(f"unigrpo: trying algo.likelihood.micro_batch={likelihood.micro_batch}", file=sys.stderr)
+    return replace(config, algo=replace(config.algo, likelihood=likelihood))
+
+
+def _attempt(config: TrainConfig, run: Run, lost: int) -> Metrics:
+    found = checkpoint.latest(Path(config.output)) if config.resume else None
+    state = RunState(**found[1]) if found else RunState()
+    with _started(config, run.scorer, found[0] if found else None) as (sampler, scores, learner):
+        workers = Workers(sampler=sampler, scorer=scores, learner=learner, ids=run.ids)
+        folder = open_run(config.output, config, config.resume, config.overwrite)
+        with closing(Tracker(folder, config.tracking, folder.name, flatten(config))) as tracker:
+            tracker.rewind(state.step or -1)
+            return train(config, workers, run.prompts, run.held_out, tracker, folder, state)
 
 
 def train_from(config: TrainConfig) -> Metrics:
@@ -60,15 +114,8 @@ def train_from(config: TrainConfig) -> Metrics:
         config.model.legacy_visible_pads,
     )
     scorer.check([*asked, *held_out])
-    found = checkpoint.latest(Path(config.output)) if config.resume else None
-    state = RunState(**found[1]) if found else RunState()
-
-    with _started(config, scorer, found[0] if found else None) as (sampler, scores, learner):
-        workers = Workers(sampler=sampler, scorer=scores, learner=learner, ids=ids)
-        run_folder = open_run(config.output, config, config.resume, config.overwrite)
-        with closing(Tracker(run_folder, config.tracking, run_folder.name, flatten(config))) as tracker:
-            tracker.rewind(state.step or -1)
-            metrics = train(config, workers, prompts, held_out, tracker, run_folder, state)
+    metrics = _attempts(config, Run(prompts, held_out, scorer, ids))
+    run_folder = Path(config.output)
     keys = [f"eval/{name}/accuracy" for name in tasks if len(tasks) > 1] or report.KEYS
     report.curve({run_folder.name: run_folder}, run_folder / "curve.png", keys if held_out else report.KEYS)
     gallery.before_after(run_folder, run_folder / "before_after.png")

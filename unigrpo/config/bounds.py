@@ -138,7 +138,17 @@ RANGES: dict[str, dict[str, Range]] = {
     },
     "CheckpointSection": {"every": COUNT, "keep": COUNT},
     "TrackingSection": {"rollouts_every": NOT_NEGATIVE, "rollouts_rows": COUNT},
-    "ClusterSection": {"threads": COUNT, "timeout": POSITIVE},
+    "ClusterSection": {
+        "ranks": COUNT,
+        "zero": Range("0, 1, 2 or 3", low=0, high=3),
+        "rollout_workers": COUNT,
+        "reward_workers": COUNT,
+        "reward_gpus": NOT_NEGATIVE,
+        "threads": COUNT,
+        "timeout": POSITIVE,
+        "watchdog": POSITIVE,
+        "max_restarts": NOT_NEGATIVE,
+    },
 }
 
 

@@ -95,7 +95,26 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
     ],
     GenerateConfig: [*ASKED, (("fit",), lambda it: it.image is not None, "image is set")],
     OptimSection: [(("min_lr_ratio",), lambda it: it.schedule != "constant", "{p}schedule is linear or cosine")],
-    ClusterSection: [(("address", "timeout"), lambda it: it.backend == "ray", "{p}backend=ray")],
+    ClusterSection: [
+        (
+            (
+                "address",
+                "timeout",
+                "watchdog",
+                "max_restarts",
+                "layout",
+                "ranks",
+                "zero",
+                "reward_workers",
+                "reward_gpus",
+            ),
+            lambda it: it.backend == "ray",
+            "{p}backend=ray",
+        ),
+        (("rollout_workers",), lambda it: it.layout == "separate", "{p}layout=separate"),
+        (("offload",), lambda it: it.zero > 0, "{p}zero is 1 or more"),
+        (("sleep",), lambda it: it.backend == "ray" and it.zero < 3, "{p}backend=ray, and {p}zero below 3"),
+    ],
 }
 
 

@@ -228,14 +228,36 @@ class TrackingSection:
 
 @dataclass(kw_only=True)
 class ClusterSection:
-    """Where the workers run."""
+    """Where the workers run, and how many there are."""
 
     backend: Literal["ray", "local"] = "ray"
     """`ray` puts policy, reference and rewards in Ray actors; `local` runs all in this process, with the same
     metrics."""
     address: str | None = None
     """A running Ray cluster; by default one is started on 127.0.0.1, or the one of the Ray job we run in is used."""
+    layout: Literal["colocated", "separate"] = "colocated"
+    """`colocated`: the policy samples with its own weights, and its reference shares its GPU; `separate`: workers of
+    their own sample, on their own GPUs, and are sent the weights after each step."""
+    ranks: int = 1
+    """Processes that train the policy together, each on its own GPU, with its share of the rollouts."""
+    zero: int = 0
+    """Stage of DeepSpeed's ZeRO, what the ranks keep in pieces: 1 the optimiser, 2 the gradients too, 3 the weights of
+    policy and reference too."""
+    offload: bool = False
+    """ZeRO keeps the optimiser in host memory and updates there."""
+    rollout_workers: int = 1
+    """`separate`: workers that sample."""
+    reward_workers: int = 1
+    """Processes that score; each gets whole groups."""
+    reward_gpus: float = 0.0
+    """GPUs of each of these, such as 0.2; rewards with models of their own are faster with one."""
+    sleep: bool = False
+    """Keep the weights of the reference in host memory while the policy samples and learns: room on a shared GPU."""
     threads: int | None = None
     """Torch threads of each worker; by default all cores it may use. Small models are fastest with 1."""
     timeout: float = 300.0
-    """Seconds to wait for a worker to start."""
+    """Seconds to wait for nodes with enough room, and for a worker to start."""
+    watchdog: float = 3600.0
+    """Seconds without an answer, of a worker or between ranks, after which it counts as lost."""
+    max_restarts: int = 3
+    """How often lost workers are started again: a policy goes on from the last checkpoint, the others at once."""

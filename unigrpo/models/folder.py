@@ -1,6 +1,7 @@
 """Model folders: what is checked before a file is trusted, and how a folder is written."""
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +98,32 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
         raise CheckpointError(f"{file}: truncated or corrupt ({error}). {AGAIN}") from None
 
 
+class Tensors(Mapping[str, Tensor]):
+    """The tensors of some safetensors files, each read when it is asked for."""
+
+    def __init__(self, files: Sequence[Path]):
+        self.files = {name: file for file in files for name in shapes(file)}
+        self.open = {file: safe_open(file, framework="pt").__enter__() for file in files}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.open[self.files[name]].get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """Read all tensors of a small safetensors file."""
-    names = shapes(file)
-    with safe_open(file, framework="pt") as tensors:
-        return {name: tensors.get_tensor(name) for name in names}
+    return dict(Tensors([file]))
 
 
 def write_weights(config: PreTrainedConfig, state: dict[str, Tensor], folder: Path, shard_size: str = "5GB") -> None:
     """Write config.json and the weights, in shards with an index when they exceed `shard_size`."""
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(folder)
+    # Engines that shard keep weights as views of one long tensor, which would be written once for each.
+    state = {name: t.clone() if t.nbytes < t.untyped_storage().nbytes() else t for name, t in state.items()}
     save_torch_state_dict(state, folder, max_shard_size=shard_size, metadata={"format": "pt"})

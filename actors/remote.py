@@ -1,0 +1,97 @@
+"""What the loop sees: objects like the local ones, whose work is done by actors."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+
+from actors.waiting import gather
+from actors.workers import Published
+from unigrpo.batch import Batch
+from unigrpo.types import Metrics, Prompt, Rollout, Scored
+
+
+class Actors:
+    """Workers of one kind, asked together."""
+
+    def __init__(self, what: str, handles: list[ActorHandle], watchdog: float):
+        self.what, self.handles, self.watchdog = f"the {what} worker", handles, watchdog
+
+    def all(self, name: str, *args: Any) -> list[Any]:
+        """The answers of all to one question."""
+        return self.each(name, [args] * len(self.handles))
+
+    def each(self, name: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The answers to a question for each of the first workers."""
+        asked = zip(self.handles, args, strict=False)
+        return gather([actor.run.remote(name, *own) for actor, own in asked], self.watchdog, self.what)
+
+
+class RemoteLearner:
+    """The learners of the policy's ranks."""
+
+    def __init__(self, ranks: Actors, publishes: bool):
+        self.ranks, self.publishes = ranks, publishes
+
+    def learn(self, batches: Sequence[Batch]) -> Metrics:
+        """See `unigrpo.learner.Learner.learn`; every rank takes its share of each batch."""
+        return self.ranks.all("learn", ray.put(batches))[0]
+
+    def weights(self) -> Published | None:
+        """Where rollout workers find the weights; nothing where the policy samples itself."""
+        if not self.publishes:
+            return None
+        found = self.ranks.all("publish")
+        return Published(found[0][0], [part for _, parts in found for part in parts])
+
+    def save(self, folder: Path) -> None:
+        """See `unigrpo.learner.Learner.save`; the folder must be one that driver and workers all see."""
+        self.ranks.all("save", folder.absolute())
+
+    def export(self, folder: Path) -> None:
+        """See `unigrpo.learner.Learner.export`."""
+        self.ranks.all("export", folder.absolute())
+
+
+class RemoteSampler:
+    """Samplers: those of the policy's ranks, or rollout workers. Each answers some of the prompts."""
+
+    def __init__(self, workers: Actors):
+        self.workers = workers
+        self.weights: Published | None = None
+
+    def load(self, weights: Published | None) -> None:
+        """Says where new weights are; a policy that samples itself hands them over inside each actor."""
+        self.weights = weights
+        if weights is None:
+            self.workers.all("hand_over")
+
+    def sample(
+        self, prompts: Sequence[Prompt], group_size: int, step: int | str, temperature: float | None = None
+    ) -> list[Rollout]:
+        """See `rollout.sampler.Sampler.sample`."""
+        count = len(self.workers.handles)
+        first = () if self.weights is None else (self.weights,)
+        args = [(*first, prompts[at::count], group_size, step, temperature) for at in range(min(count, len(prompts)))]
+        shares = self.workers.each("sample", args)
+        groups = [[share[at : at + group_size] for at in range(0, len(share), group_size)] for share in shares]
+        return [rollout for at in range(len(prompts)) for rollout in groups[at % count][at // count]]
+
+
+class RemoteScorer:
+    """A pool of scorers; those of one prompt are scored by one of them."""
+
+    def __init__(self, workers: Actors):
+        self.workers = workers
+
+    def score(self, rollouts: list[Rollout]) -> list[Scored]:
+        """See `rewards.scorer.Scorer.score`."""
+        prompts = [rollout.prompt.id for rollout in rollouts]
+        starts = [at for at, name in enumerate(prompts) if at == 0 or name != prompts[at - 1]]
+        size = -(-len(starts) // len(self.workers.handles))
+        cuts = [*starts[::size], len(rollouts)]
+        shares = [(rollouts[start:end],) for start, end in pairwise(cuts)]
+        return [item for share in self.workers.each("score", shares) for item in share]

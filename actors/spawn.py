@@ -1,0 +1,97 @@
+"""Makes actors of the workers, each in its place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from actors.placement import Plan, Role
+from actors.waiting import gather
+from actors.workers import Host, PolicyWorker, ReferenceWorker, RewardWorker, RolloutWorker
+from unigrpo.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Crew:
+    """All actors of a run, in the order of their ranks."""
+
+    policy: list[ActorHandle]
+    reference: list[ActorHandle]
+    rollout: list[ActorHandle]
+    reward: list[ActorHandle]
+
+
+def sharded(config: TrainConfig) -> bool:
+    """Whether OpenRLHF and DeepSpeed train the policy."""
+    return config.cluster.ranks > 1 or config.cluster.zero > 0
+
+
+def spawn(config: TrainConfig, wanted: Plan, places: PlacementGroup, resume_from: Path | None) -> Crew:
+    """Starts all workers and waits until they have loaded."""
+    ranks, timeout = config.cluster.ranks, config.cluster.timeout
+
+    def hosts(role: Role | None, first: int, *made: Any) -> list[ActorHandle]:
+        return [_host(role, places, first + index, config, *made) for index in range(role.count)] if role else []
+
+    rollout = hosts(wanted.rollout, ranks, RolloutWorker, config)
+    reward = hosts(wanted.reward, ranks + len(rollout), RewardWorker, config)
+    starting = {"rollout": rollout, "reward": reward}
+    if sharded(config):
+        reference, policy = _ranks(config, wanted, places, resume_from)
+    else:
+        reference = hosts(wanted.reference, 0, ReferenceWorker, config)
+        policy = [
+            _host(wanted.policy, places, 0, config, PolicyWorker, config, next(iter(reference), None), resume_from)
+        ]
+        starting |= {"reference": reference, "policy": policy}
+    replies = {name: [actor.run.remote("ready") for actor in actors] for name, actors in starting.items()}
+    for name, waiting in replies.items():
+        gather(waiting, timeout, f"the {name} worker, which is starting,")
+    return Crew(policy, reference, rollout, reward)
+
+
+def _host(role: Role, places: PlacementGroup, bundle: int, config: TrainConfig, *made: Any) -> Any:
+    """An actor that works alone. But for the policy, whose state would be lost, Ray starts it again if it dies."""
+    restarts = 0 if role.name == "policy" else config.cluster.max_restarts
+    options = {
+        "num_cpus": role.cpus,
+        "num_gpus": role.gpus,
+        "max_restarts": restarts,
+        "max_task_retries": restarts,
+        "scheduling_strategy": PlacementGroupSchedulingStrategy(places, placement_group_bundle_index=bundle),
+    }
+    return ray.remote(**options)(Host).remote(*made)
+
+
+def _ranks(
+    config: TrainConfig, wanted: Plan, places: PlacementGroup, resume_from: Path | None
+) -> tuple[list[ActorHandle], list[ActorHandle]]:
+    """Reference and policy as OpenRLHF's groups. Only with ZeRO-3 is the reference in pieces, and so a group."""
+    from actors.ranks import PolicyRank, ReferenceRank
+    from actors.upstream import RayActorGroup, Strategy
+
+    cluster = config.cluster
+    strategy = Strategy(cluster.zero, cluster.offload, config.model.dtype, config.seed, cluster.watchdog)
+
+    def group(role: Role, kind: type, *args: Any) -> list[ActorHandle]:
+        actor: Any = ray.remote(num_gpus=1)(kind)
+        gpus: Any = role.gpus
+        made = RayActorGroup(1, role.count, actor, pg=places, num_gpus_per_actor=gpus)
+        gather(
+            made.async_init_model_from_pretrained(strategy, *args),
+            cluster.timeout,
+            f"the {role.name} group of {role.count} ranks, which is starting,",
+        )
+        return made._actor_handlers
+
+    reference: list[ActorHandle] = []
+    if wanted.reference and cluster.zero == 3:
+        reference = group(wanted.reference, ReferenceRank, config)
+    elif wanted.reference:
+        beside = wanted.reference
+        reference = [_host(beside, places, rank, config, ReferenceWorker, config) for rank in range(beside.count)]
+    return reference, group(wanted.policy, PolicyRank, config, reference, resume_from)

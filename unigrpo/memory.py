@@ -1,0 +1,53 @@
+"""Work in portions that fit into memory: where one does not, half of it is tried."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from unigrpo.progress import console
+
+Found = TypeVar("Found")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, of a GPU or of the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+class Portion:
+    """How many rows are worked on at one time; it only ever shrinks."""
+
+    def __init__(self, key: str, size: int, splits: bool = True):
+        """Args:
+        key: the setting it comes from, to be named.
+        splits: whether it may shrink; where several processes must keep step, one alone cannot.
+        """
+        self.key, self.size, self.splits = key, size, splits
+
+    def run(self, attempt: Callable[[int], Found]) -> Found:
+        """What `attempt` gives for this size, or for the largest half of it, of that, ..., that fits.
+
+        Args:
+            attempt: must be able to start again.
+        """
+        while True:
+            try:
+                return attempt(self.size)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or self.size == 1 or not self.splits:
+                    raise
+            self._halve()
+
+    def _halve(self) -> None:
+        console.print(
+            f"Out of memory with {self.key}={self.size}: going on with {self.size // 2}. Set it to that to avoid this.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        self.size //= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
