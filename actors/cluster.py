@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,13 @@ import ray
 from ray.exceptions import RayError
 
 from actors.placement import plan, reserve
-from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer
+from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer, Watch
 from actors.spawn import spawn
 from rewards.source import absolute_spec
 from rollout.colocated import usable_cores
 from unigrpo.config import ClusterSection, DataSection, RewardEntry, TrainConfig
 from unigrpo.errors import ClusterError
+from unigrpo.types import Metrics
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the processes of a job."""
@@ -87,9 +88,13 @@ def _rewards(rewards: dict[str, RewardEntry]) -> dict[str, RewardEntry]:
 
 @contextmanager
 def started(
-    config: TrainConfig, resume_from: Path | None
-) -> Iterator[tuple[RemoteSampler, RemoteScorer, RemoteLearner]]:
-    """Sampler, scorer and learner in Ray actors, which end with the block."""
+    config: TrainConfig, resume_from: Path | None, lost: int = 0
+) -> Iterator[tuple[RemoteSampler, RemoteScorer, RemoteLearner, Callable[[], Metrics]]]:
+    """Sampler, scorer, learner and report in Ray actors, which end with the block.
+
+    Args:
+        lost: how often this run has lost workers that it could not go on without.
+    """
     cpus = int(plan(config, gpus=False).total("CPU"))
     where = connect(config.cluster, cpus)
     try:
@@ -104,6 +109,6 @@ def started(
         learner, sampler = RemoteLearner(policy, separate), RemoteSampler(rollout if separate else policy)
         if separate:
             sampler.load(learner.weights())
-        yield sampler, RemoteScorer(reward), learner
+        yield sampler, RemoteScorer(reward), learner, Watch(vars(crew), lost).report
     finally:
         ray.shutdown()

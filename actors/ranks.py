@@ -1,6 +1,7 @@
 """Actors of OpenRLHF's groups, one for each rank, that host the workers which must keep step."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,28 @@ from ray.actor import ActorHandle
 
 from actors.sharded import WEIGHTS, ShardedEngine, freeze
 from actors.upstream import BaseModelActor, Strategy
-from actors.workers import PolicyWorker, ReferenceWorker
+from actors.workers import Desk, PolicyWorker, ReferenceWorker
 from unigrpo.config import TrainConfig
 
 
 class Rank(BaseModelActor):
     """One process of a group; see `actors.workers.Host` for those that work alone."""
 
-    hosted: Any
+    desk: Desk
 
     def run(self, name: str, *args: Any) -> Any:
-        """Calls a method of the worker."""
-        return getattr(self.hosted, name)(*args)
+        """See `Desk.run`."""
+        return self.desk.run(name, *args)
 
-    def _join(self, strategy: Strategy) -> None:
+    def status(self) -> dict[str, float]:
+        """See `Desk.status`."""
+        return self.desk.status()
+
+    def _join(self, strategy: Strategy, kind: Callable[..., Any], *args: Any) -> None:
         logging.getLogger().setLevel(logging.WARNING)
         self._setup_distributed(strategy)
+        self.desk = Desk(partial(kind, *args))
+        self.run("ready")
 
 
 class PolicyRank(Rank):
@@ -34,9 +41,9 @@ class PolicyRank(Rank):
         self, strategy: Strategy, config: TrainConfig, references: list[ActorHandle], resume_from: Path | None
     ) -> None:
         """Joins the other ranks and loads the policy; each rank asks a reference of its own."""
-        self._join(strategy)
         engine = {"engine_of": partial(ShardedEngine, strategy), "shards_weights": strategy.stage == WEIGHTS}
-        self.hosted = PolicyWorker(config, references[self._rank] if references else None, resume_from, engine)
+        reference = references[self._rank] if references else None
+        self._join(strategy, PolicyWorker, config, reference, resume_from, engine)
 
 
 class ReferenceRank(Rank):
@@ -44,5 +51,4 @@ class ReferenceRank(Rank):
 
     def init_model_from_pretrained(self, strategy: Strategy, config: TrainConfig) -> None:
         """Joins the other ranks and loads the reference."""
-        self._join(strategy)
-        self.hosted = ReferenceWorker(config, partial(freeze, strategy))
+        self._join(strategy, ReferenceWorker, config, partial(freeze, strategy))

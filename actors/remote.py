@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 from ray.actor import ActorHandle
 
-from actors.waiting import gather
+from actors.waiting import call, gather
 from actors.workers import Published
 from unigrpo.batch import Batch
+from unigrpo.memory import GB
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 
@@ -28,6 +30,34 @@ class Actors:
         """The answers to a question for each of the first workers."""
         asked = zip(self.handles, args, strict=False)
         return gather([actor.run.remote(name, *own) for actor, own in asked], self.watchdog, self.what)
+
+
+class Watch:
+    """What is to be said of all workers after a step."""
+
+    def __init__(self, roles: dict[str, list[ActorHandle]], lost: int):
+        """Args:
+        lost: how often lost workers have ended an attempt at this run.
+        """
+        self.actors = [(role, actor) for role, handles in roles.items() for actor in handles]
+        self.lost = lost
+        self.seen: list[set[float]] = [set() for _ in self.actors]
+
+    def report(self) -> Metrics:
+        """Memory by role, as the largest of its workers; seconds they worked; restarts so far; the object store."""
+        metrics: Metrics = {}
+        for (role, actor), pids in zip(self.actors, self.seen, strict=True):
+            status = call(actor.status.remote(), what=f"the {role} worker")
+            pids.add(status.pop("pid"))
+            status = {f"memory/{role}_{name}" if name != "busy" else f"busy/{role}": v for name, v in status.items()}
+            metrics |= {name: max(value, metrics.get(name, 0.0)) for name, value in status.items()}
+        metrics["cluster/restarts"] = self.lost + sum(len(pids) - 1 for pids in self.seen)
+        return metrics | {"memory/object_store_gb": _object_store() / GB}
+
+
+def _object_store() -> float:
+    state = get_state_from_address(ray.get_runtime_context().gcs_address)
+    return get_memory_info_reply(state).store_stats.object_store_bytes_used
 
 
 class RemoteLearner:

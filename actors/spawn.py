@@ -64,7 +64,9 @@ def _host(role: Role, places: PlacementGroup, bundle: int, config: TrainConfig, 
         "max_task_retries": restarts,
         "scheduling_strategy": PlacementGroupSchedulingStrategy(places, placement_group_bundle_index=bundle),
     }
-    return ray.remote(**options)(Host).remote(*made)
+    # An actor is called by its class, in the dashboard and in the list of processes.
+    named = type(made[0].__name__, (Host,), {})
+    return ray.remote(**options)(named).remote(*made)
 
 
 def _ranks(

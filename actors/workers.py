@@ -1,5 +1,7 @@
 """What runs inside an actor: the local classes, built there. Plain classes; `actors.spawn` makes actors of them."""
 
+import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,28 +26,54 @@ from rollout.colocated import (
 from unigrpo.batch import Batch
 from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.learner import Reference, Weights
+from unigrpo.memory import usage
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 CHUNK_BYTES = 512 * 2**20
 """Weights are sent in objects of about this size, so that several nodes can fetch different ones at a time."""
 
 
-class Host:
-    """An actor that hosts an object of one of the classes below.
+class Desk:
+    """Passes calls on to the worker that an actor hosts, and keeps count of the time they take."""
 
-    It makes the object when it is first asked something: what that raises reaches the driver as it is, unlike the
+    def __init__(self, make: Callable[[], Any]):
+        self.make = make
+        self.hosted: Any = None
+        self.busy = 0.0
+
+    def run(self, name: str, *args: Any) -> Any:
+        """Calls a method of the worker."""
+        if self.hosted is None:
+            self.hosted = self.make()
+        started = time.perf_counter()
+        try:
+            return getattr(self.hosted, name)(*args)
+        finally:
+            self.busy += time.perf_counter() - started
+
+    def status(self) -> dict[str, float]:
+        """The process, its memory, and the seconds it has worked since this was last asked."""
+        busy, self.busy = self.busy, 0.0
+        return {"pid": os.getpid(), "busy": busy} | usage()
+
+
+class Host:
+    """An actor that hosts one of the workers below.
+
+    It makes the worker when it is first asked something: what that raises reaches the driver as it is, unlike the
     failure of an actor's constructor, and an actor that Ray has started again makes it anew.
     """
 
     def __init__(self, kind: Callable[..., Any], *args: Any):
-        self.make = partial(kind, *args)
-        self.hosted: Any = None
+        self.desk = Desk(partial(kind, *args))
 
     def run(self, name: str, *args: Any) -> Any:
-        """Calls a method of the object."""
-        if self.hosted is None:
-            self.hosted = self.make()
-        return getattr(self.hosted, name)(*args)
+        """See `Desk.run`."""
+        return self.desk.run(name, *args)
+
+    def status(self) -> dict[str, float]:
+        """See `Desk.status`."""
+        return self.desk.status()
 
 
 class Hosted:

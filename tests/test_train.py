@@ -26,6 +26,7 @@ def workers(folder, rollout) -> Workers:
         scorer=TaskScorer({"": {"half": RewardEntry(path=f"{folder / 'half.py'}:half")}}),
         learner=None,  # pyright: ignore[reportArgumentType]
         ids=IDS,
+        report=dict,
     )
 
 

@@ -1,13 +1,24 @@
-"""Work in portions that fit into memory: where one does not, half of it is tried."""
+"""Memory: how much is used, and work in portions that fit into it."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
 import torch
 
 from unigrpo.progress import console
 
 Found = TypeVar("Found")
+GB = 2**30
+
+
+def usage() -> dict[str, float]:
+    """Memory of this process in GiB: `host_gb` now, and `gpu_gb` at its highest since this was last asked."""
+    used = {"host_gb": psutil.Process().memory_info().rss / GB}
+    if torch.cuda.is_available():
+        used["gpu_gb"] = torch.cuda.max_memory_allocated() / GB
+        torch.cuda.reset_peak_memory_stats()
+    return used
 
 
 def out_of_memory(error: BaseException) -> bool:

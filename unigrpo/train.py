@@ -1,7 +1,7 @@
 """UniGRPO's loop: sample, score, learn, hand over the weights, log. It knows nothing of Ray."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +57,8 @@ class Workers:
     scorer: Scores
     learner: Learns
     ids: IdTable
+    report: Callable[[], Metrics]
+    """What is to be said of the workers after each step, such as their memory."""
 
 
 @dataclass(kw_only=True)
@@ -157,7 +159,7 @@ def train(
     shown = (*SHOWN, *(f"eval/{name}/accuracy" for name in config.tasks))
     with progress(run.name, config.steps, state.step, shown) as bar, stoppable(run, state.step, save) as saves:
         for step in range(state.step, config.steps):
-            metrics = {}
+            metrics, started = {}, time.perf_counter()
             scored = collect(config, workers, prompts, step, metrics)
             saves.stop_if_asked(state.step)
             with _clock(metrics, "learn"):
@@ -168,8 +170,10 @@ def train(
                     metrics |= workers.learner.learn(batches)
                 except TrainingError as error:
                     raise _dumped(error, run, workers, tracker, step, scored) from None
-            workers.sampler.load(workers.learner.weights())
-            metrics |= summarize(scored, config.rollout.group_size)
+            with _clock(metrics, "sync"):
+                workers.sampler.load(workers.learner.weights())
+            metrics |= summarize(scored, config.rollout.group_size) | workers.report()
+            metrics["time/step"] = time.perf_counter() - started
             tracker.log(step + 1, metrics)
             bar.update(metrics)
 

@@ -15,6 +15,7 @@ from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.config.load import flatten
 from unigrpo.data.stream import MixedStream
 from unigrpo.errors import LostWorkerError, OutOfMemoryError
+from unigrpo.memory import usage
 from unigrpo.models.ids import IdTable
 from unigrpo.models.load import text_side
 from unigrpo.progress import SHOWN, describe
@@ -33,16 +34,16 @@ def run(args: list[str]) -> int:
 
 
 @contextmanager
-def _started(config: TrainConfig, scorer: TaskScorer, resume_from: Path | None):
-    """Sampler, scorer and learner, in this process or in Ray actors."""
+def _started(config: TrainConfig, scorer: TaskScorer, resume_from: Path | None, lost: int):
+    """Sampler, scorer, learner and what reports on them, in this process or in Ray actors."""
     if config.cluster.backend == "ray":
         from actors.cluster import started
 
-        with started(config, resume_from) as workers:
+        with started(config, resume_from, lost) as workers:
             yield workers
         return
     policy = Colocated.build(config, resume_from=resume_from)
-    yield policy.sampler, scorer, policy.learner
+    yield policy.sampler, scorer, policy.learner, lambda: {f"memory/{name}": used for name, used in usage().items()}
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ def _smaller(config: TrainConfig, error: OutOfMemoryError) -> TrainConfig:
 def _attempt(config: TrainConfig, run: Run, lost: int) -> Metrics:
     found = checkpoint.latest(Path(config.output)) if config.resume else None
     state = RunState(**found[1]) if found else RunState()
-    with _started(config, run.scorer, found[0] if found else None) as (sampler, scores, learner):
-        workers = Workers(sampler=sampler, scorer=scores, learner=learner, ids=run.ids)
+    with _started(config, run.scorer, found[0] if found else None, lost) as (sampler, scores, learner, report):
+        workers = Workers(sampler=sampler, scorer=scores, learner=learner, ids=run.ids, report=report)
         folder = open_run(config.output, config, config.resume, config.overwrite)
         with closing(Tracker(folder, config.tracking, folder.name, flatten(config))) as tracker:
             tracker.rewind(state.step or -1)

@@ -85,6 +85,19 @@ VERBS = {
         "the published ImageReward as a folder for the reward image_reward",
         "convert-imagereward ImageReward.pt VOCAB.txt FOLDER",
     ),
+    "submit": Verb(
+        "unigrpo.cli.submit",
+        "a verb as a job of a Ray cluster, with the files of this folder",
+        f"submit [VERB] {SETTINGS} [OPTION ...]\n\n"
+        "  VERB is train, sft, eval, tokenizer, clip or pipeline; by default train.\n"
+        "  --address URL          Ray's job server; by default $RAY_API_SERVER_ADDRESS, or http://127.0.0.1:8265\n"
+        "  --working-dir FOLDER   what is uploaded, and where the job runs; by default this folder\n"
+        "  --exclude PATTERN      leave out, as a line of .gitignore would; !PATTERN takes back; may be repeated\n"
+        "  --env NAME             pass on this environment variable, which Ray stores in plain text; may be repeated\n"
+        "  --no-wait              print the job's id and do not follow it\n"
+        "  --entrypoint-cpus N    cores for the job's own process, beside its workers'\n"
+        "  --stop-seconds N       time to save the run after `ray job stop`; by default 120",
+    ),
     "doctor": Verb("unigrpo.cli.doctor", "what this machine has, and what is missing", "doctor"),
     "config": Verb("unigrpo.cli.config", "check settings and print them in full", f"config VERB {SETTINGS}"),
 }
