@@ -49,8 +49,8 @@ class Watch:
         for (role, actor), pids in zip(self.actors, self.seen, strict=True):
             status = call(actor.status.remote(), what=f"the {role} worker")
             pids.add(status.pop("pid"))
-            status = {f"memory/{role}_{name}" if name != "busy" else f"busy/{role}": v for name, v in status.items()}
-            metrics |= {name: max(value, metrics.get(name, 0.0)) for name, value in status.items()}
+            own = {f"time/busy_{role}": status.pop("busy")} | {f"memory/{role}_{n}": used for n, used in status.items()}
+            metrics |= {name: max(value, metrics.get(name, 0.0)) for name, value in own.items()}
         metrics["cluster/restarts"] = self.lost + sum(len(pids) - 1 for pids in self.seen)
         return metrics | {"memory/object_store_gb": _object_store() / GB}
 

@@ -26,6 +26,10 @@ SFT = """
 """.split()  # noqa: SIM905
 
 
+MACHINE = ("time/", "memory/", "cluster/")
+"""What differs between two runs that are equal."""
+
+
 def reward_file(folder: Path) -> str:
     """Writes the reward and returns the setting that uses it."""
     path = folder / "mine.py"
@@ -44,9 +48,9 @@ def run(args: list[str]) -> None:
 
 
 def metrics(folder: Path) -> list[dict]:
-    """All rows of a run, without the clock."""
+    """All rows of a run, without what depends on the machine."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.startswith("time/")} for row in rows]
+    return [{name: value for name, value in row.items() if not name.startswith(MACHINE)} for row in rows]
 
 
 def weights(folder: Path, name: str = "model/model.safetensors") -> bytes:
