@@ -1,11 +1,14 @@
 """What the loop sees: objects like the local ones, whose work is done by actors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import ray
+import torch
+from ray import ObjectRef
 from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 from ray.actor import ActorHandle
 
@@ -14,6 +17,9 @@ from actors.workers import Published
 from unigrpo.batch import Batch
 from unigrpo.memory import GB
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
+
+PATIENCE_SECONDS = 0.05
+"""How long a report waits for workers that may be busy."""
 
 
 class Actors:
@@ -41,18 +47,33 @@ class Watch:
         """
         self.actors = [(role, actor) for role, handles in roles.items() for actor in handles]
         self.lost = lost
-        self.seen: list[set[float]] = [set() for _ in self.actors]
+        self.pids: list[set[float]] = [set() for _ in self.actors]
+        self.asked: dict[int, ObjectRef] = {}
+        self.latest: dict[int, Metrics] = {}
 
     def report(self) -> Metrics:
-        """Memory by role, as the largest of its workers; seconds they worked; restarts so far; the object store."""
+        """Memory by role, as the largest of its workers; seconds they worked; restarts so far; the object store.
+
+        A worker that is busy is not waited for: what it last said stands.
+        """
+        for index, (_, actor) in enumerate(self.actors):
+            if index not in self.asked:
+                self.asked[index] = actor.status.remote()
+        ray.wait(list(self.asked.values()), num_returns=len(self.asked), timeout=PATIENCE_SECONDS)
+        for index, reference in list(self.asked.items()):
+            if ray.wait([reference], timeout=0)[0]:
+                self._hear(index, call(self.asked.pop(index), what=f"the {self.actors[index][0]} worker"))
         metrics: Metrics = {}
-        for (role, actor), pids in zip(self.actors, self.seen, strict=True):
-            status = call(actor.status.remote(), what=f"the {role} worker")
-            pids.add(status.pop("pid"))
-            own = {f"time/busy_{role}": status.pop("busy")} | {f"memory/{role}_{n}": used for n, used in status.items()}
-            metrics |= {name: max(value, metrics.get(name, 0.0)) for name, value in own.items()}
-        metrics["cluster/restarts"] = self.lost + sum(len(pids) - 1 for pids in self.seen)
+        for said in self.latest.values():
+            metrics |= {name: max(value, metrics.get(name, 0.0)) for name, value in said.items()}
+        metrics["cluster/restarts"] = self.lost + sum(max(0, len(pids) - 1) for pids in self.pids)
         return metrics | {"memory/object_store_gb": _object_store() / GB}
+
+    def _hear(self, index: int, status: Metrics) -> None:
+        role = self.actors[index][0]
+        self.pids[index].add(status.pop("pid"))
+        busy = {f"time/busy_{role}": status.pop("busy")}
+        self.latest[index] = busy | {f"memory/{role}_{name}": used for name, used in status.items()}
 
 
 def _object_store() -> float:
@@ -109,6 +130,16 @@ class RemoteSampler:
         shares = self.workers.each("sample", args)
         groups = [[share[at : at + group_size] for at in range(0, len(share), group_size)] for share in shares]
         return [rollout for at in range(len(prompts)) for rollout in groups[at % count][at // count]]
+
+    def with_behaviour(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Adds the log-probabilities that the rollout workers' weights give to the responses; each scores some."""
+        count = len(self.workers.handles)
+        args = [(self.weights, [batch.share(rank, count) for batch in batches]) for rank in range(count)]
+        shares = self.workers.each("behaviour", args)
+        whole = [
+            torch.cat(parts)[: len(batch)] for batch, parts in zip(batches, zip(*shares, strict=True), strict=True)
+        ]
+        return [replace(batch, behaviour_BUKC=found) for batch, found in zip(batches, whole, strict=True)]
 
 
 class RemoteScorer:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 from ray import ObjectRef
 from ray.actor import ActorHandle
 from torch import Tensor
@@ -25,7 +26,7 @@ from rollout.colocated import (
 )
 from unigrpo.batch import Batch
 from unigrpo.config import TrainConfig, tasks_of
-from unigrpo.learner import Reference, Weights
+from unigrpo.learner import Reference, Weights, frozen_logprobs, micro_batch
 from unigrpo.memory import usage
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
@@ -167,6 +168,7 @@ class RolloutWorker(Hosted):
         super().__init__(config)
         self.sampler = sampler_of(policy_of(config.model, config), config)
         self.loaded: int | None = None
+        self.portion = micro_batch(config.algo)
 
     def sample(
         self,
@@ -176,12 +178,23 @@ class RolloutWorker(Hosted):
         step: int | str,
         temperature: float | None,
     ) -> list[Rollout]:
-        """See `rollout.sampler.Sampler.sample`. Weights are fetched when they are others than the last ones."""
+        """See `rollout.sampler.Sampler.sample`."""
+        self._load(weights)
+        return self.sampler.sample(prompts, group_size, step, temperature)
+
+    def behaviour(self, weights: Published, batches: Sequence[Batch]) -> list[Tensor]:
+        """For each batch the log-probabilities [B, U, K, C] that these weights give to its responses."""
+        self._load(weights)
+        algo = self.config.algo
+        updates = frozen_logprobs(self.sampler.policy.model, batches, algo, range(algo.mu), self.portion)
+        return [torch.stack(of_batch, 1) for of_batch in zip(*updates, strict=True)]
+
+    def _load(self, weights: Published) -> None:
+        """Fetches weights that are others than the last ones."""
         if weights.version != self.loaded:
             for part in weights.parts:
                 self.sampler.load(Weights(version=weights.version, tensors=ray.get(part)))
             self.loaded = weights.version
-        return self.sampler.sample(prompts, group_size, step, temperature)
 
 
 class ReferenceWorker(Hosted):

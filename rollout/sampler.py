@@ -11,6 +11,7 @@ from rollout.text import denoise
 from unigrpo.config import SamplingSection
 from unigrpo.errors import ConfigError
 from unigrpo.learner import Weights
+from unigrpo.memory import Portion
 from unigrpo.models.ids import text_support
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.models.load import Policy
@@ -30,6 +31,7 @@ class Sampler:
         """Settings are those of every prompt, or of the prompts of each stream by its name."""
         self.policy, self.seed, self.images = policy, seed, images
         self.streams = {"": settings} if isinstance(settings, SamplingSection) else dict(settings)
+        self.portions: dict[str, Portion] = {}
         self.version = 0
 
     def load(self, weights: Weights) -> None:
@@ -65,11 +67,19 @@ class Sampler:
             settings = self.streams[stream]
             settings = settings if temperature is None else replace(settings, temperature=temperature)
             make = self._drawings if task in DRAWING else self._texts
-            for at in range(0, len(members), settings.batch_size):
-                part = members[at : at + settings.batch_size]
-                made = make(Jobs.of([jobs[job] for job in part], settings, self.policy), step)
-                rollouts |= zip(part, made, strict=True)
+
+            def drawn(size: int, make=make, members=members, settings=settings) -> list[Rollout]:
+                parts = [members[at : at + size] for at in range(0, len(members), size)]
+                asked = (Jobs.of([jobs[job] for job in part], settings, self.policy) for part in parts)
+                return [rollout for part in asked for rollout in make(part, step)]
+
+            rollouts |= zip(members, self._portion(stream, settings).run(drawn), strict=True)
         return [rollouts[job] for job in range(len(jobs))]
+
+    def _portion(self, stream: str, settings: SamplingSection) -> Portion:
+        """How many responses of a stream are drawn at one time."""
+        key = f"tasks.{stream}.rollout.batch_size" if stream else "rollout.batch_size"
+        return self.portions.setdefault(stream, Portion(key, settings.batch_size))
 
     def _texts(self, jobs: Jobs, step: int | str) -> list[Rollout]:
         ids = self.policy.ids

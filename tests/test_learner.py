@@ -227,3 +227,24 @@ def test_a_masked_prompt_is_hidden_from_the_likelihood():
     scored = views.scored_BKC[:, 0]
     expected = token_logprobs(model, masked, batch.key_mask_BT, batch.tokens_BT[:, -6:], scored, batch.supports)
     torch.testing.assert_close(score_views(model, batch, views, slice(0, 6), algo)[:, 0], expected)
+
+
+def test_what_the_sampling_policy_said_is_the_old_policy_and_changes_nothing_while_it_is_the_policy_itself():
+    algo = AlgoSection(mu=2, beta=0.0)
+    batch = tiny_batch(algo)
+    recorded = torch.stack([old for [old] in frozen_logprobs(tiny_model(), [batch], algo, range(2))], 1)
+    on, off = learner(algo), learner(algo)
+    expected = on.learn([batch])
+    assert off.learn([replace(batch, behaviour_BUKC=recorded)]) == expected
+    assert all(torch.equal(a, b) for a, b in zip(on.model.parameters(), off.model.parameters(), strict=True))
+
+
+def test_the_first_ratio_is_to_the_policy_that_sampled_where_another_learns():
+    algo = AlgoSection(mu=1, beta=0.0)
+    batch, other = tiny_batch(algo), tiny_model(seed=4)
+    recorded = torch.stack([old for [old] in frozen_logprobs(other, [batch], algo, range(1))], 1)
+    now = frozen_logprobs(tiny_model(), [batch], algo, range(1))[0][0]
+    scored = batch.views(algo, 0).scored_BKC
+    expected = (now - recorded[:, 0]).exp()[scored].mean()
+    found = learner(algo).learn([replace(batch, behaviour_BUKC=recorded)])
+    assert found["policy/ratio"] == pytest.approx(float(expected), rel=1e-5)

@@ -46,6 +46,9 @@ class Batch:
     """bool, False on the pads of `unguided_BH`."""
     mask_id: int
     supports: tuple[Support, ...]
+    behaviour_BUKC: Tensor | None = None
+    """float32, for each of U inner updates the log-probabilities under the policy that sampled, where the one that
+    learns has moved on since."""
     padding: int = 0
     """Rows at the end that only keep several processes in step: they are scored, and earn nothing."""
 

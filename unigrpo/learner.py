@@ -151,11 +151,9 @@ class Learner:
         batches = [batch.share(self.engine.rank, self.engine.world) for batch in batches]
         reference = self.reference.logprobs(batches) if self.reference and algo.beta else None
         deviation = self._first_deviation(batches)
-        old = frozen_logprobs(self.model, batches, algo, range(1, algo.mu), self.portion)
+        old = self._old(batches)
         updates = [
-            self.engine.step(
-                lambda n=n: self._backward(batches, n, old[n - 1] if n else None, reference[n] if reference else None)
-            )
+            self.engine.step(lambda n=n: self._backward(batches, n, old[n], reference[n] if reference else None))
             for n in range(algo.mu)
         ]
         return _summary(updates) | {"policy/first_ratio_deviation": deviation}
@@ -175,6 +173,16 @@ class Learner:
         self.engine.fill(self.policy.model)
         if self.engine.rank == 0:
             save_policy(self.policy, folder)
+
+    def _old(self, batches: Sequence[Batch]) -> list[list[Tensor] | None]:
+        """For each update the log-probabilities under the policy that sampled.
+
+        That is the policy as it is now, so that the first update needs none; or what was recorded, if it has moved on.
+        """
+        if any(batch.behaviour_BUKC is not None for batch in batches):
+            recorded = [batch.behaviour_BUKC for batch in batches if batch.behaviour_BUKC is not None]
+            return [[behaviour[:, n] for behaviour in recorded] for n in range(self.algo.mu)]
+        return [None, *frozen_logprobs(self.model, batches, self.algo, range(1, self.algo.mu), self.portion)]
 
     def _first_deviation(self, batches: Sequence[Batch]) -> float:
         """Largest |ratio - 1| on the first responses before any update; dropout or other chance would show."""

@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from unigrpo import checkpoint
+from unigrpo.ahead import Ahead
 from unigrpo.algo.advantage import EQUAL
 from unigrpo.batch import Batch, make_batches
 from unigrpo.config import TrainConfig, tasks_of
@@ -59,6 +61,8 @@ class Workers:
     ids: IdTable
     report: Callable[[], Metrics]
     """What is to be said of the workers after each step, such as their memory."""
+    with_behaviour: Callable[[Sequence[Batch]], list[Batch]] | None = None
+    """Adds what the weights that sample say of the responses; of use where those that learn move on meanwhile."""
 
 
 @dataclass(kw_only=True)
@@ -133,6 +137,29 @@ def collect(config: TrainConfig, workers: Workers, prompts: MixedStream, step: i
     return [item for group in groups for item in group]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """One step's rollouts, ready to be learned from."""
+
+    scored: list[Scored]
+    batches: list[Batch]
+    metrics: Metrics
+    position: dict[str, list[int]]
+    """Place in the streams of prompts after this step."""
+
+
+def draw(config: TrainConfig, workers: Workers, prompts: MixedStream, step: int) -> Drawn:
+    """Samples, scores and batches one step; where the policy will have moved on, with what it says of them now."""
+    metrics: Metrics = {}
+    scored = collect(config, workers, prompts, step, metrics)
+    with _clock(metrics, "batch"):
+        batches = make_batches(scored, config.rollout.group_size, config.algo, seed=config.seed, ids=workers.ids)
+    if config.rollout.max_staleness and workers.with_behaviour:
+        with _clock(metrics, "behaviour"):
+            batches = workers.with_behaviour(batches)
+    return Drawn(scored=scored, batches=batches, metrics=metrics, position=prompts.position)
+
+
 def train(
     config: TrainConfig,
     workers: Workers,
@@ -150,6 +177,7 @@ def train(
     """
     last, metrics = {}, {}
     prompts.position = state.position
+    steps = range(state.step, config.steps)
 
     def save() -> None:
         checkpoint.save(run, state.step, workers.learner.save, vars(state), config.checkpoint.keep)
@@ -157,30 +185,35 @@ def train(
     if state.step == 0:
         last = _evaluate(config, workers, held_out, tracker, state)
     shown = (*SHOWN, *(f"eval/{name}/accuracy" for name in config.tasks))
-    with progress(run.name, config.steps, state.step, shown) as bar, stoppable(run, state.step, save) as saves:
-        for step in range(state.step, config.steps):
-            metrics, started = {}, time.perf_counter()
-            scored = collect(config, workers, prompts, step, metrics)
+    with (
+        progress(run.name, config.steps, state.step, shown) as bar,
+        stoppable(run, state.step, save) as saves,
+        Ahead(
+            partial(draw, config, workers, prompts), workers.sampler.load, config.rollout.max_staleness, steps
+        ) as ahead,
+    ):
+        for step in steps:
+            started = time.perf_counter()
+            drawn = ahead.get()
+            metrics = drawn.metrics | {"time/wait": time.perf_counter() - started, "rollout/queue": float(ahead.ready)}
             saves.stop_if_asked(state.step)
             with _clock(metrics, "learn"):
-                batches = make_batches(
-                    scored, config.rollout.group_size, config.algo, seed=config.seed, ids=workers.ids
-                )
                 try:
-                    metrics |= workers.learner.learn(batches)
+                    metrics |= workers.learner.learn(drawn.batches)
                 except TrainingError as error:
-                    raise _dumped(error, run, workers, tracker, step, scored) from None
+                    raise _dumped(error, run, workers, tracker, step, drawn.scored) from None
             with _clock(metrics, "sync"):
-                workers.sampler.load(workers.learner.weights())
-            metrics |= summarize(scored, config.rollout.group_size) | workers.report()
+                ahead.give(workers.learner.weights())
+            metrics |= summarize(drawn.scored, config.rollout.group_size) | workers.report()
+            metrics["rollout/staleness"] = _staleness(drawn.scored, step)
             metrics["time/step"] = time.perf_counter() - started
             tracker.log(step + 1, metrics)
             bar.update(metrics)
 
-            state.step, state.position, state.score = step + 1, prompts.position, None
-            tracker.log_rollouts(state.step, scored)
+            state.step, state.position, state.score = step + 1, drawn.position, None
+            tracker.log_rollouts(state.step, drawn.scored)
             if held_out and _due(state.step, config.eval.every, config.steps):
-                last = _evaluate(config, workers, held_out, tracker, state)
+                last = ahead.run(partial(_evaluate, config, workers, held_out, tracker, state))
                 state.score = last["eval/accuracy"]
                 bar.update(last, advance=0)
             if _due(state.step, config.checkpoint.every, config.steps):
@@ -188,6 +221,11 @@ def train(
             saves.stop_if_asked(state.step)
     checkpoint.publish(run / "model", workers.learner.export)
     return last or metrics
+
+
+def _staleness(scored: Sequence[Scored], step: int) -> float:
+    """Updates between the weights that sampled a step's rollouts and those that learn from them."""
+    return step - sum(item.rollout.policy_version for item in scored) / len(scored)
 
 
 def _dumped(

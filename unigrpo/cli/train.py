@@ -1,7 +1,7 @@
 """`unigrpo train`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +12,14 @@ from unigrpo import checkpoint, gallery, report
 from unigrpo.cli.prompts import held_out_prompts, training_prompts
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import TrainConfig, tasks_of
-from unigrpo.config.load import flatten
+from unigrpo.config.load import flatten, load_config
 from unigrpo.data.stream import MixedStream
 from unigrpo.errors import LostWorkerError, OutOfMemoryError
 from unigrpo.memory import usage
 from unigrpo.models.ids import IdTable
 from unigrpo.models.load import text_side
 from unigrpo.progress import SHOWN, describe
-from unigrpo.runs import check_run, open_run
+from unigrpo.runs import CONFIG, check_run, open_run
 from unigrpo.tracking import Tracker, check_trackers
 from unigrpo.train import RunState, Workers, train
 from unigrpo.types import Metrics, Prompt
@@ -34,16 +34,20 @@ def run(args: list[str]) -> int:
 
 
 @contextmanager
-def _started(config: TrainConfig, scorer: TaskScorer, resume_from: Path | None, lost: int):
-    """Sampler, scorer, learner and what reports on them, in this process or in Ray actors."""
+def _started(config: TrainConfig, run: "Run", resume_from: Path | None, lost: int) -> Iterator[Workers]:
+    """The workers, in this process or in Ray actors."""
     if config.cluster.backend == "ray":
         from actors.cluster import started
 
-        with started(config, resume_from, lost) as workers:
+        with started(config, run.ids, resume_from, lost) as workers:
             yield workers
         return
     policy = Colocated.build(config, resume_from=resume_from)
-    yield policy.sampler, scorer, policy.learner, lambda: {f"memory/{name}": used for name, used in usage().items()}
+    yield Workers(sampler=policy.sampler, scorer=run.scorer, learner=policy.learner, ids=run.ids, report=_memory)
+
+
+def _memory() -> Metrics:
+    return {f"memory/{name}": used for name, used in usage().items()}
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def _attempts(config: TrainConfig, run: Run) -> Metrics:
             )
             if isinstance(error, OutOfMemoryError):
                 config = _smaller(config, error)
-        config = replace(config, resume=True)
+        config = replace(config, resume=True, overwrite=False)
 
 
 def _smaller(config: TrainConfig, error: OutOfMemoryError) -> TrainConfig:
@@ -88,18 +92,37 @@ def _smaller(config: TrainConfig, error: OutOfMemoryError) -> TrainConfig:
 def _attempt(config: TrainConfig, run: Run, lost: int) -> Metrics:
     found = checkpoint.latest(Path(config.output)) if config.resume else None
     state = RunState(**found[1]) if found else RunState()
-    with _started(config, run.scorer, found[0] if found else None, lost) as (sampler, scores, learner, report):
-        workers = Workers(sampler=sampler, scorer=scores, learner=learner, ids=run.ids, report=report)
+    with _started(config, run, found[0] if found else None, lost) as workers:
         folder = open_run(config.output, config, config.resume, config.overwrite)
         with closing(Tracker(folder, config.tracking, folder.name, flatten(config))) as tracker:
             tracker.rewind(state.step or -1)
             return train(config, workers, run.prompts, run.held_out, tracker, folder, state)
 
 
+LAYOUT = ("layout", "ranks", "zero", "offload")
+
+
+def _tell_of_other_layout(config: TrainConfig) -> None:
+    """Says what a run that goes on in another layout keeps."""
+    saved = Path(config.output) / CONFIG
+    if not config.resume or not saved.is_file():
+        return
+    before = load_config(TrainConfig, [str(saved)]).cluster
+    changed = [name for name in LAYOUT if getattr(before, name) != getattr(config.cluster, name)]
+    if changed:
+        words = ", ".join(f"cluster.{n} was {getattr(before, n)} and is {getattr(config.cluster, n)}" for n in changed)
+        print(
+            f"unigrpo: {words}: weights, optimiser, data and randomness go on where they were; sums are made in "
+            "another order, so that the run ends with other last digits than without the change.",
+            file=sys.stderr,
+        )
+
+
 def train_from(config: TrainConfig) -> Metrics:
     """Checks data and rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
     set_threads(config.cluster.threads)
     check_run(config.output, config, config.resume, config.overwrite)
+    _tell_of_other_layout(config)
     check_trackers(config.tracking)
     tokenizer, ids = text_side(config.model, texts_of(config) if config.model.preset else None)
     tasks = tasks_of(config)

@@ -83,7 +83,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "seed": NOT_NEGATIVE,
     },
     "SamplingSection": SAMPLING,
-    "RolloutSection": SAMPLING | {"prompts_per_step": COUNT, "group_size": COUNT},
+    "RolloutSection": SAMPLING | {"prompts_per_step": COUNT, "group_size": COUNT, "max_staleness": NOT_NEGATIVE},
     "PipelineConfig": {},
     "StageSection": {},
     "RewardEntry": {"weight": FINITE},

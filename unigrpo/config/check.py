@@ -6,6 +6,7 @@ from typing import Any
 from unigrpo.config import generate_rules, sft_rules, task_rules
 from unigrpo.config.bounds import out_of_range, sections
 from unigrpo.config.clip import ClipConfig, captions_are_of_images, prompts_are_not_made
+from unigrpo.config.cluster_rules import CLUSTER_RULES
 from unigrpo.config.imaging import TokenizerConfig, something_is_learned
 from unigrpo.config.init_mmada import InitMmadaConfig, source_is_named
 from unigrpo.config.pipeline import PipelineConfig
@@ -161,6 +162,7 @@ TRAIN_RULES: list[Rule] = [
     _eval_samples_vary,
     _guidance_was_sampled,
     _train_warmup_ends,
+    *CLUSTER_RULES,
 ]
 
 

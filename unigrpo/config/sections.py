@@ -164,6 +164,10 @@ class RolloutSection(SamplingSection):
     """Prompts of one step."""
     group_size: int = 8
     """Rollouts of each prompt, compared with each other."""
+    max_staleness: int = 0
+    """Batches by which the weights that sample are behind those that learn. With 1 or more the next batches are sampled
+    while this one is learned, and the ratios are to the policy that sampled; 0 is on-policy. A run that is resumed
+    samples its first batches anew, with the weights of the checkpoint."""
 
 
 @dataclass(kw_only=True)

@@ -1,0 +1,23 @@
+"""Rules of how the workers of a training run are laid out."""
+
+from unigrpo.config.verbs import TrainConfig
+
+
+def stale_samples_come_from_elsewhere(it: TrainConfig) -> str | None:
+    """A policy that samples itself cannot sample while it learns."""
+    if it.rollout.max_staleness and it.cluster.layout != "separate":
+        return (
+            f"rollout.max_staleness is {it.rollout.max_staleness}, but with cluster.layout={it.cluster.layout} the "
+            "policy samples itself, and cannot while it learns: set cluster.layout=separate."
+        )
+    return None
+
+
+def half_precision_has_masters(it: TrainConfig) -> str | None:
+    """Without ZeRO, DeepSpeed's engine of bfloat16 weights is one that we have not tried."""
+    if it.cluster.ranks > 1 and not it.cluster.zero and it.model.dtype == "bfloat16":
+        return "cluster.zero is 0, but several ranks train bfloat16 weights only with ZeRO: set cluster.zero=1 or more."
+    return None
+
+
+CLUSTER_RULES = [stale_samples_come_from_elsewhere, half_precision_has_masters]
