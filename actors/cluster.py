@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import ray
+from ray.exceptions import RayActorError
 
 from actors.connect import connect
 from actors.placement import plan, reserve
@@ -14,6 +15,7 @@ from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer, Wa
 from actors.spawn import spawn
 from rewards.source import absolute_spec
 from unigrpo.config import DataSection, RewardEntry, TrainConfig
+from unigrpo.errors import LostWorkerError
 from unigrpo.models.ids import IdTable
 from unigrpo.train import Workers
 
@@ -70,5 +72,7 @@ def started(config: TrainConfig, ids: IdTable, resume_from: Path | None, lost: i
             report=Watch(vars(crew), lost).report,
             with_behaviour=sampler.with_behaviour if separate else None,
         )
+    except RayActorError as error:
+        raise LostWorkerError(f"a worker died: {' '.join(str(error).split())}") from error
     finally:
         ray.shutdown()

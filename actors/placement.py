@@ -103,12 +103,11 @@ def reserve(wanted: Plan, timeout: float, where: str) -> PlacementGroup:
         ClusterError: the cluster is too small, or too busy, and stays so.
     """
     ends = time.monotonic() + timeout
-    lacking, told = _lacking(wanted), False
+    console.print(wanted.table(ray.cluster_resources()), end="", markup=False, highlight=False, soft_wrap=True)
+    if lacking := _lacking(wanted):
+        message = f"Waiting up to {timeout:.0f} s for nodes: {lacking}."
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
     while lacking:
-        if not told:
-            told = True
-            message = f"{wanted.table(ray.cluster_resources())}Waiting up to {timeout:.0f} s for nodes: {lacking}."
-            console.print(message, markup=False, highlight=False, soft_wrap=True)
         if time.monotonic() > ends:
             raise ClusterError(
                 f"{where} is too small: {lacking} (cluster.timeout={timeout:g}). Join nodes, or lower cluster.ranks, "

@@ -82,6 +82,8 @@ def _skip_vllm() -> None:
     openrlhf.trainer.ray = package  # pyright: ignore[reportAttributeAccessIssue]
 
 
+if not torch.cuda.is_available():
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it warns that it has found no other
 try:
     import deepspeed
 

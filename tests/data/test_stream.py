@@ -97,3 +97,10 @@ def test_no_draw_takes_more_from_a_stream_than_was_foretold(n, weights):
         for name, weight in names.items():
             assert stream.drawn[name] - before[name] <= most_drawn(n, weight / sum(weights))
         before = dict(stream.drawn)
+
+
+def test_an_empty_position_is_the_beginning_of_a_stream_that_has_been_drawn_from():
+    mixed = MixedStream({name: stream(5) for name in "ab"}, {"a": 2.0, "b": 1.0})
+    first = [prompt.id for prompt in mixed.take(7)]
+    mixed.position = {}
+    assert [prompt.id for prompt in mixed.take(7)] == first

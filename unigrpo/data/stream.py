@@ -53,13 +53,13 @@ class MixedStream:
 
     @property
     def position(self) -> dict[str, list[int]]:
-        """Place in each stream and prompts drawn from it: all that a resumed run must set."""
+        """Place in each stream and prompts drawn from it: all that a resumed run must set. Empty is the beginning."""
         return {name: [stream.position, self.drawn[name]] for name, stream in self.streams.items()}
 
     @position.setter
     def position(self, value: Mapping[str, Sequence[int]]) -> None:
-        for name, (place, drawn) in value.items():
-            self.streams[name].position, self.drawn[name] = place, drawn
+        for name, stream in self.streams.items():
+            stream.position, self.drawn[name] = value.get(name, (0, 0))
 
     def take(self, n: int) -> list[Prompt]:
         """Return the next n prompts, those of one stream next to each other."""
