@@ -1,5 +1,6 @@
 """What the loop sees: objects like the local ones, whose work is done by actors."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -20,6 +21,8 @@ from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 PATIENCE_SECONDS = 0.05
 """How long a report waits for workers that may be busy."""
+POLL_SECONDS = 0.1
+"""How often ranks are asked whether they have written a checkpoint."""
 
 
 class Actors:
@@ -98,9 +101,15 @@ class RemoteLearner:
         found = self.ranks.all("publish")
         return Published(found[0][0], [part for _, parts in found for part in parts])
 
-    def save(self, folder: Path) -> None:
-        """See `unigrpo.learner.Learner.save`; the folder must be one that driver and workers all see."""
-        self.ranks.all("save", folder.absolute())
+    def snapshot(self) -> None:
+        """See `unigrpo.learner.Learner.snapshot`."""
+        self.ranks.all("snapshot")
+
+    def write(self, folder: Path) -> None:
+        """See `unigrpo.learner.Learner.write`; the folder must be one that driver and workers all see."""
+        self.ranks.all("begin_write", folder.absolute())
+        while not all(self.ranks.all("written")):
+            time.sleep(POLL_SECONDS)
 
     def export(self, folder: Path) -> None:
         """See `unigrpo.learner.Learner.export`."""

@@ -181,14 +181,14 @@ class ShardedEngine(Engine):
             module.to("meta")
 
     def state(self) -> dict[str, Tensor]:
-        """The optimiser's tensors of every `world`-th weight, whole, by `weight name/moment`, on the CPU."""
+        """A copy of the optimiser's tensors of every `world`-th weight, whole, by `weight name/moment`, on the CPU."""
         tensors = {}
         for index, (name, weight) in enumerate(self.named.items() if self._moments_exist() else ()):
             whole = {MASTER: self._whole(weight)} if weight.dtype != torch.float32 else {}
             whole |= {moment: self._whole(weight, moment) for moment in MOMENTS if moment != "step"}
             if index % self.world == self.rank:
-                whole["step"] = next(iter(self.inner.state.values()))["step"].clone()
-                tensors |= {f"{name}/{moment}": value.detach().cpu().contiguous() for moment, value in whole.items()}
+                whole["step"] = next(iter(self.inner.state.values()))["step"]
+                tensors |= {f"{name}/{moment}": value.detach().to("cpu", copy=True) for moment, value in whole.items()}
         return tensors | (self.counts() if self.rank == 0 else {})
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -119,6 +120,7 @@ class PolicyWorker(Hosted):
         engine: dict[str, Any] | None = None,
     ):
         super().__init__(config)
+        self.writer = ThreadPoolExecutor(1, "checkpoint")
         self.policy = Colocated.build(
             config, RemoteReference(reference) if reference else None, resume_from, **(engine or {})
         )
@@ -152,9 +154,17 @@ class PolicyWorker(Hosted):
             room -= tensor.nbytes
         return weights.version, [ray.put(chunk) for chunk in chunks]
 
-    def save(self, folder: Path) -> None:
-        """See `unigrpo.learner.Learner.save`."""
-        self.policy.learner.save(folder)
+    def snapshot(self) -> None:
+        """See `unigrpo.learner.Learner.snapshot`."""
+        self.policy.learner.snapshot()
+
+    def begin_write(self, folder: Path) -> None:
+        """Starts to write the snapshot, in a thread of its own: see `unigrpo.learner.Learner.write`."""
+        self.writing = self.writer.submit(self.policy.learner.write, folder)
+
+    def written(self) -> bool:
+        """Whether it is written; raises what went wrong."""
+        return self.writing.done() and self.writing.result() is None
 
     def export(self, folder: Path) -> None:
         """See `unigrpo.learner.Learner.export`."""

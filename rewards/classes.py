@@ -9,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rewards.arguments import Parameters
 from rewards.source import location, raised_at
+from unigrpo.config.secrets import filled, meant
 from unigrpo.errors import ConfigError, RewardError, UniGRPOError
 
 Built = dict[tuple[type, str], Callable[..., Any]]
@@ -43,17 +44,21 @@ def _check(name: str, cls: type, args: dict[str, Any]) -> None:
     parameters = Parameters.of(cls)
     types = _types(cls)
     for key, value in args.items():
-        if key not in parameters.names and not parameters.everything:
+        target = meant(key, parameters.names)
+        if target not in parameters.names and not parameters.everything:
             raise ConfigError(no_such_argument(name, key, parameters.names))
-        if not _fits(value, types.get(key, Any)):
-            wanted = inspect.formatannotation(types[key]).replace("typing.", "")
+        # What is in an environment variable is text, and is not looked at here, where it could be shown.
+        if not _fits(value if target == key else "", types.get(target, Any)):
+            wanted = inspect.formatannotation(types[target]).replace("typing.", "")
             raise ConfigError(f"rewards.{name}.args.{key} is {value!r}, but `{name}` takes {wanted} there.")
-    missing = next((key for key in parameters.required if key not in args), None)
+    given = {meant(key, parameters.names) for key in args}
+    missing = next((key for key in parameters.required if key not in given), None)
     if missing:
         raise ConfigError(f"rewards.{name}.args.{missing} is not set: `{name}` cannot do without it.")
 
 
 def _constructed(name: str, cls: type, args: dict[str, Any]) -> Callable[..., Any]:
+    args = filled(name, args, Parameters.of(cls).names)
     try:
         return cls(**args)
     except UniGRPOError as error:

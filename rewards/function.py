@@ -1,10 +1,11 @@
 """A reward ready to be called, on one rollout or on many."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rewards.arguments import OF_MANY, OF_ONE, Parameters, available
+from unigrpo.config.secrets import filled
 from unigrpo.errors import RewardError
 from unigrpo.types import Prompt, Rollout, Task
 
@@ -16,8 +17,16 @@ class RewardFunction:
     name: str
     function: Callable[..., Any]
     tasks: tuple[Task, ...]
-    settings: dict[str, Any]
+    settings: dict[str, Any] = field(repr=False)
     parameters: Parameters
+
+    def filled(self) -> "RewardFunction":
+        """Return it with the settings that are in environment variables, which are read here.
+
+        Raises:
+            ConfigError: one of them is not set.
+        """
+        return replace(self, settings=filled(self.name, self.settings, self.parameters.names))
 
     def __call__(self, rollout: Rollout) -> Any:
         """Return what the function says of one rollout, unchecked."""

@@ -12,6 +12,7 @@ from rewards.classes import Built, build, no_such_argument
 from rewards.function import RewardFunction
 from rewards.source import location, user_function
 from unigrpo.config import RewardEntry
+from unigrpo.config.secrets import meant
 from unigrpo.errors import ConfigError, RewardError
 from unigrpo.types import Prompt, Task
 
@@ -120,7 +121,7 @@ def _check_parameters(name: str, function: Callable[..., Any], parameters: Param
         )
     if not parameters.everything:
         for key in settings:
-            if key not in parameters.names:
+            if meant(key, parameters.names) not in parameters.names:
                 raise ConfigError(no_such_argument(name, key, parameters.names))
 
 

@@ -36,7 +36,7 @@ class Scorer:
                 raise ConfigError(f"rewards.{name}.weight is {entry.weight}: set it to a finite number.")
         built = {} if built is None else built
         self.weights = {name: float(entry.weight) for name, entry in entries.items()}
-        self.rewards = {name: resolve(name, entry, built) for name, entry in entries.items()}
+        self.rewards = {name: resolve(name, entry, built).filled() for name, entry in entries.items()}
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Raise `RewardError` unless every reward finds its arguments in every prompt, and works on a trial rollout.

@@ -135,9 +135,9 @@ class Engine:
         return {name: torch.tensor(getattr(self, name)) for name in COUNTS}
 
     def state(self) -> dict[str, Tensor]:
-        """The optimiser's tensors on the CPU, by `weight name/moment`: live there, not a copy."""
+        """A copy of the optimiser's tensors on the CPU, by `weight name/moment`."""
         tensors = {
-            f"{name}/{moment}": value.detach().cpu()
+            f"{name}/{moment}": value.detach().to("cpu", copy=True)
             for name, weight in self.named.items()
             for moment, value in self.adamw.state[weight].items()
         }

@@ -22,7 +22,7 @@ from unigrpo.errors import TrainingError
 from unigrpo.memory import Portion
 from unigrpo.models.load import Policy, save_policy
 from unigrpo.models.lora import adapters_off
-from unigrpo.state import save_state
+from unigrpo.state import Snapshot
 from unigrpo.types import Metrics
 
 RATIO_LIMIT = 1e-3
@@ -133,6 +133,7 @@ class Learner:
         self.policy, self.engine, self.algo, self.reference = policy, engine, algo, reference
         self.model = engine.module
         self.portion = micro_batch(algo, splits=engine.world == 1)
+        self.taken: Snapshot | None = None
 
     @property
     def version(self) -> int:
@@ -163,10 +164,16 @@ class Learner:
         self.engine.fill(self.policy.model)
         return Weights(version=self.version, tensors=self.policy.model.state_dict())
 
-    def save(self, folder: Path) -> None:
-        """Writes policy and optimiser, for the run to go on from."""
+    def snapshot(self) -> None:
+        """Takes hold of policy and optimiser as they are, for `write`."""
         self.engine.fill(self.policy.model)
-        save_state(self.policy, self.engine, folder)
+        self.taken = Snapshot.of(self.policy, self.engine)
+
+    def write(self, folder: Path) -> None:
+        """Writes the last snapshot, for the run to go on from; learning may go on meanwhile."""
+        taken, self.taken = self.taken, None
+        assert taken is not None, "nothing was taken hold of"
+        taken.write(folder)
 
     def export(self, folder: Path) -> None:
         """Writes the policy as a Hugging Face folder, adapters merged."""

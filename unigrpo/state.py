@@ -1,35 +1,55 @@
 """A policy and its optimiser on disk, for a run to go on from."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from unigrpo.engine import Engine
 from unigrpo.errors import CheckpointError
 from unigrpo.models.folder import Tensors, weight_files
 from unigrpo.models.load import Policy, save_policy
-from unigrpo.models.lora import has_lora, load_lora, save_lora
+from unigrpo.models.lora import has_lora, load_lora, lora_state, merged_state, write_lora
 
 OPTIMIZER = "optimizer"
 """Beginning of the names of the optimiser's files."""
 
 
-def save_state(policy: Policy, engine: Engine, folder: Path) -> None:
-    """Writes the policy as a Hugging Face folder (with LoRA, the adapters alone) and the optimiser's tensors.
+@dataclass(frozen=True)
+class Snapshot:
+    """A policy and its optimiser as they were at one moment, in host memory: training may go on while it is written.
 
-    Of several processes that train together the first writes the policy, and each its part of the optimiser.
+    Of several processes that train together the first has the policy, and each its part of the optimiser.
     """
-    if engine.rank == 0 and has_lora(policy.model):
-        save_lora(policy.model, folder)
-    elif engine.rank == 0:
-        save_policy(policy, folder)
-    part = f"-{engine.rank + 1:05}-of-{engine.world:05}" if engine.world > 1 else ""
-    save_file(engine.state(), folder / f"{OPTIMIZER}{part}.safetensors")
+
+    policy: Policy
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    part: str
+
+    @classmethod
+    def of(cls, policy: Policy, engine: Engine) -> "Snapshot":
+        """Copies all there is to be saved."""
+        weights = {}
+        if engine.rank == 0:
+            weights = lora_state(policy.model) if has_lora(policy.model) else merged_state(policy.model)
+        part = f"-{engine.rank + 1:05}-of-{engine.world:05}" if engine.world > 1 else ""
+        copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
+        return cls(policy, copies, engine.state(), part)
+
+    def write(self, folder: Path) -> None:
+        """Writes the policy as a Hugging Face folder (with LoRA, the adapters alone) and the optimiser's tensors."""
+        if self.weights and has_lora(self.policy.model):
+            write_lora(self.weights, folder)
+        elif self.weights:
+            save_policy(self.policy, folder, self.weights)
+        save_file(self.optimizer, folder / f"{OPTIMIZER}{self.part}.safetensors")
 
 
 def restore_state(policy: Policy, engine: Engine, folder: Path) -> None:
-    """Puts back, in place, what `save_state` wrote.
+    """Puts back, in place, what `Snapshot.write` wrote.
 
     Raises:
         CheckpointError: a file is missing or corrupt, or of another model.

@@ -34,8 +34,12 @@ class Learns(Protocol):
         """What the sampler's `load` takes."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Writes model and optimiser."""
+    def snapshot(self) -> None:
+        """Takes hold of model and optimiser as they are."""
+        ...
+
+    def write(self, folder: Path) -> None:
+        """Writes the last snapshot; may be called from another thread while the rest goes on."""
         ...
 
     def export(self, folder: Path) -> None:
@@ -179,15 +183,17 @@ def train(
     prompts.position = state.position
     steps = range(state.step, config.steps)
 
-    def save() -> None:
-        checkpoint.save(run, state.step, workers.learner.save, vars(state), config.checkpoint.keep)
+    def save() -> Callable[[], Path]:
+        workers.learner.snapshot()
+        kept = dict(vars(state))
+        return partial(checkpoint.save, run, state.step, workers.learner.write, kept, config.checkpoint.keep)
 
     if state.step == 0:
         last = _evaluate(config, workers, held_out, tracker, state)
     shown = (*SHOWN, *(f"eval/{name}/accuracy" for name in config.tasks))
     with (
         progress(run.name, config.steps, state.step, shown) as bar,
-        stoppable(run, state.step, save) as saves,
+        stoppable(run, state.step, save, config.checkpoint.background) as saves,
         Ahead(
             partial(draw, config, workers, prompts), workers.sampler.load, config.rollout.max_staleness, steps
         ) as ahead,
@@ -234,7 +240,8 @@ def _dumped(
     """Writes what the failed step was made of to `run/failed`; returns the error that says so."""
 
     def write(folder: Path) -> None:
-        workers.learner.save(folder)
+        workers.learner.snapshot()
+        workers.learner.write(folder)
         tracker.dump_rollouts(folder, step + 1, scored)
 
     folder = checkpoint.publish(run / "failed", write)

@@ -2,9 +2,9 @@
 
     python scripts/faults/trials.py --trials 20 --out /tmp/faults
 
-The cluster is a real one: a head without room for workers and two nodes, each with a raylet of its own, on this machine.
-Every run must end by itself (one whose driver was killed, when it is started again), with the weights of the run that
-nobody disturbed, bit for bit. Writes trials.jsonl, and a table.
+The cluster is a real one: a head without room for workers and two nodes, each with a raylet of its own, on this
+machine. Every run must end by itself (one whose driver was killed, when it is started again), with the weights of the
+run that nobody disturbed, bit for bit. Writes trials.jsonl, and a table.
 """
 
 import argparse
@@ -44,6 +44,16 @@ KINDS = {
     "raylet of a node": RANKS,
 }
 TITLES = {"policy rank": "ray::PolicyRank", "reward actor": "ray::RewardWorker", "rollout actor": "ray::RolloutWorker"}
+COLUMNS = (
+    "killed",
+    "trials",
+    "hit a part of the run",
+    "ended",
+    "same weights",
+    "restarts from a checkpoint",
+    "seconds, undisturbed",
+    "seconds, median",
+)
 LIMIT_SECONDS = 300
 NODE_CPUS = 8
 
@@ -155,10 +165,7 @@ class Trials:
 
 def table(rows: list[dict]) -> str:
     """The trials, by what was killed."""
-    lines = [
-        "| killed | trials | hit a part of the run | ended | same weights | restarts from a checkpoint | seconds, undisturbed | seconds, median |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" + "|---:" * (len(COLUMNS) - 1) + "|"]
     for kind in dict.fromkeys(row["kind"] for row in rows):
         own = [row for row in rows if row["kind"] == kind]
         sums = (

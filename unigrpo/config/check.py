@@ -11,6 +11,7 @@ from unigrpo.config.imaging import TokenizerConfig, something_is_learned
 from unigrpo.config.init_mmada import InitMmadaConfig, source_is_named
 from unigrpo.config.pipeline import PipelineConfig
 from unigrpo.config.rules import SECTION_RULES, ignored
+from unigrpo.config.secrets import written_secrets
 from unigrpo.config.tasks import tasks_of
 from unigrpo.config.verbs import EvalConfig, GenerateConfig, SFTConfig, TrainConfig
 from unigrpo.errors import ConfigError
@@ -65,6 +66,7 @@ def _check(config: Any, rules: list[Rule]) -> None:
 
 
 def _problems(config: Any, rules: list[Rule]) -> Iterator[str]:
+    yield from written_secrets(config)  # first, for other messages show values
     yield from out_of_range(config)
     defaults = dict(sections(type(config)()))
     for prefix, section in sections(config):

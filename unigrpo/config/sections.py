@@ -213,7 +213,9 @@ class CheckpointSection:
     every: int = 50
     """Steps between checkpoints; the last step always makes one."""
     keep: int = 2
-    """How many checkpoints stay on disk."""
+    """How many checkpoints stay on disk; the best one stays beside them."""
+    background: bool = True
+    """Write a checkpoint while training goes on, from a copy in host memory; false waits until it is written."""
 
 
 @dataclass(kw_only=True)

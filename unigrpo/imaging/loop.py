@@ -1,12 +1,15 @@
 """The loop that trains an image tokenizer: same engine, checkpoints and tracker as the policy's."""
 
+import copy
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.torch import save_file
+from torch import Tensor
 
 from unigrpo import checkpoint
 from unigrpo.config import MagvitSection, TokenizerConfig
@@ -66,13 +69,14 @@ def train_tokenizer(
     if resume_from:
         _restore(network, engine, resume_from)
 
-    def save() -> None:
-        checkpoint.save(run, engine.step_count, partial(_save, network, engine), {}, config.checkpoint.keep)
+    def save() -> Callable[[], Path]:
+        write = partial(_write, copy.deepcopy(network), engine.state())
+        return partial(checkpoint.save, run, engine.step_count, write, {}, config.checkpoint.keep)
 
     metrics: Metrics = {}
     with (
         progress("Image tokenizer", config.steps, engine.step_count, SHOW) as bar,
-        stoppable(run, engine.step_count, save) as saves,
+        stoppable(run, engine.step_count, save, config.checkpoint.background) as saves,
     ):
         while engine.step_count < config.steps:
             started = time.perf_counter()
@@ -104,9 +108,9 @@ def _step(engine: Engine, network: Magvit, pictures_BHW3: np.ndarray, config: To
     return {f"tokenizer/{name}": value for name, value in found.items()} | optim
 
 
-def _save(network: Magvit, engine: Engine, folder: Path) -> None:
+def _write(network: Magvit, optimizer: dict[str, Tensor], folder: Path) -> None:
     save_magvit(network, folder)
-    save_file(engine.state(), folder / OPTIMIZER)
+    save_file(optimizer, folder / OPTIMIZER)
 
 
 def _restore(network: Magvit, engine: Engine, folder: Path) -> None:

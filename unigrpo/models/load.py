@@ -114,12 +114,16 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
         ) from None
 
 
-def save_policy(policy: Policy, folder: str | Path) -> None:
-    """Write a Hugging Face folder with the published tensor names; adapters, if any, are merged into the weights."""
+def save_policy(policy: Policy, folder: str | Path, state: dict[str, torch.Tensor] | None = None) -> None:
+    """Write a Hugging Face folder with the published tensor names; adapters, if any, are merged into the weights.
+
+    Args:
+        state: the weights, by default those that the model has now.
+    """
     config = policy.model.config
     config.architectures, config.ids = [type(policy.model).__name__], policy.ids.as_dict()
     config.dtype = policy.model.transformer.wte.weight.dtype
-    write_weights(config, merged_state(policy.model), Path(folder))
+    write_weights(config, merged_state(policy.model) if state is None else state, Path(folder))
     policy.tokenizer.save_pretrained(folder)
 
 

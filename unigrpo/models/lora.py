@@ -101,9 +101,14 @@ def load_lora_state(model: nn.Module, state: dict[str, Tensor], where: str = "ad
 
 def save_lora(model: nn.Module, folder: str | Path) -> Path:
     """Write the adapters alone, for a run to go on from, and return the file."""
+    return write_lora(lora_state(model), folder)
+
+
+def write_lora(state: dict[str, Tensor], folder: str | Path) -> Path:
+    """Write adapters that `lora_state` returned, and return the file."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     file = Path(folder) / ADAPTER_FILE
-    save_file(lora_state(model), file, metadata={"format": "pt"})
+    save_file(state, file, metadata={"format": "pt"})
     return file
 
 

@@ -1,7 +1,7 @@
 """The loop of supervised fine-tuning: same engine, checkpoints and tracker as UniGRPO."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from unigrpo.progress import progress
 from unigrpo.sft.batches import BatchStream, SFTBatch
 from unigrpo.sft.loss import sft_loss
 from unigrpo.sft.streams import Stream
-from unigrpo.state import restore_state, save_state
+from unigrpo.state import Snapshot, restore_state
 from unigrpo.stopping import stoppable
 from unigrpo.tracking import Tracker
 from unigrpo.types import Metrics
@@ -88,14 +88,18 @@ def sft(
     def good_enough(metrics: Metrics) -> bool:
         return metrics.get("sft/held_out_loss", float("inf")) < (config.stop_below or 0)
 
-    def save() -> None:
-        checkpoint.save(run, engine.step_count, partial(save_state, policy, engine), {}, config.checkpoint.keep)
+    def save() -> Callable[[], Path]:
+        taken = Snapshot.of(policy, engine)
+        return partial(checkpoint.save, run, engine.step_count, taken.write, {}, config.checkpoint.keep)
 
     metrics: Metrics = {}
     ended = False
     if resume_from and engine.step_count % config.held_out_every == 0:
         ended = good_enough(validation_losses(policy, streams))
-    with progress("SFT", config.steps, engine.step_count) as bar, stoppable(run, engine.step_count, save) as saves:
+    with (
+        progress("SFT", config.steps, engine.step_count) as bar,
+        stoppable(run, engine.step_count, save, config.checkpoint.background) as saves,
+    ):
         while engine.step_count < config.steps and not ended:
             started = time.perf_counter()
             found = engine.step(lambda: _backward(policy, streams, engine.step_count, config.sft.micro_batch))
