@@ -1,23 +1,13 @@
 """The engine of a policy that several processes train together: DeepSpeed, by way of OpenRLHF's strategy."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-import deepspeed
 import torch
 import torch.distributed as dist
-from deepspeed.utils import (
-    safe_get_full_fp32_param,
-    safe_get_full_optimizer_state,
-    safe_set_full_fp32_param,
-    safe_set_full_optimizer_state,
-    safe_set_local_fp32_param,
-    safe_set_local_optimizer_state,
-)
 from torch import Tensor, nn
 
-from actors.upstream import Strategy
+from actors.upstream import Strategy, deepspeed, shards
 from unigrpo.config import OptimSection
 from unigrpo.engine import MASTER, MOMENTS, Engine
 
@@ -117,18 +107,11 @@ class ShardedEngine(Engine):
             return float("nan")
         for group in self.deepspeed.optimizer.param_groups:
             group["lr"] = rate
-        self._norm = None
-        with self._norm_of_stage_0():
-            self.deepspeed.step()
-        return float(self._norm if self._norm is not None else self.deepspeed.get_global_grad_norm())
-
-    @contextmanager
-    def _norm_of_stage_0(self) -> Iterator[None]:
-        """Without ZeRO DeepSpeed keeps no norm."""
-        if self.stage == 0:
-            grads = [weight.grad for weight in self.named.values() if weight.grad is not None]
-            self._norm = torch.nn.utils.get_total_norm(grads)
-        yield
+        # Without ZeRO DeepSpeed keeps no norm.
+        grads = [weight.grad for weight in self.named.values() if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm(grads) if self.stage == 0 else None
+        self.deepspeed.step()
+        return float(norm if norm is not None else self.deepspeed.get_global_grad_norm())
 
     def _gradients_are_finite(self) -> bool:
         if self.stage == 0:
@@ -227,7 +210,9 @@ class ShardedEngine(Engine):
     def _whole(self, weight: nn.Parameter, moment: str | None = None) -> Tensor:
         if self.stage == 0:
             return self.inner.state[weight][moment] if moment else weight
-        found = safe_get_full_optimizer_state(weight, moment) if moment else safe_get_full_fp32_param(weight)
+        found = (
+            shards.safe_get_full_optimizer_state(weight, moment) if moment else shards.safe_get_full_fp32_param(weight)
+        )
         assert found is not None
         return found
 
@@ -238,13 +223,13 @@ class ShardedEngine(Engine):
         elif self.stage == WEIGHTS:
             part = self._part(value, weight.ds_tensor.numel())  # pyright: ignore[reportAttributeAccessIssue]
             if moment:
-                safe_set_local_optimizer_state(weight, part, moment)
+                shards.safe_set_local_optimizer_state(weight, part, moment)
             else:
-                safe_set_local_fp32_param(weight, part)
+                shards.safe_set_local_fp32_param(weight, part)
         elif moment:
-            safe_set_full_optimizer_state(weight, value, moment)
+            shards.safe_set_full_optimizer_state(weight, value, moment)
         else:
-            safe_set_full_fp32_param(weight, value)
+            shards.safe_set_full_fp32_param(weight, value)
 
     def _part(self, value: Tensor, size: int) -> Tensor:
         """This rank's piece of a whole tensor, filled up with zeros to the size of every piece."""

@@ -86,6 +86,7 @@ if not torch.cuda.is_available():
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it warns that it has found no other
 try:
     import deepspeed
+    import deepspeed.utils as shards
 
     _import_ring_attention()
     _skip_vllm()
@@ -100,7 +101,7 @@ deepspeed.utils.logger.setLevel("ERROR")
 # DeepSpeed calls what torch has given new names.
 warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
-__all__ = ["BaseModelActor", "RayActorGroup", "Strategy"]
+__all__ = ["BaseModelActor", "RayActorGroup", "Strategy", "deepspeed", "shards"]
 
 
 class Strategy(DeepspeedStrategy):

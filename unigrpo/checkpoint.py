@@ -48,7 +48,11 @@ def publish(folder: Path, write: Callable[[Path], None]) -> Path:
     for left in (temporary, former):
         shutil.rmtree(left, ignore_errors=True)
     temporary.mkdir(parents=True)
-    write(temporary)
+    try:
+        write(temporary)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)  # on a full disk its room is needed
+        raise
     for path in (*temporary.rglob("*"), temporary):
         _sync(path)
     if folder.exists():

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -40,12 +41,22 @@ class Snapshot:
         return cls(policy, copies, engine.state(), part)
 
     def write(self, folder: Path) -> None:
-        """Writes the policy as a Hugging Face folder (with LoRA, the adapters alone) and the optimiser's tensors."""
-        if self.weights and has_lora(self.policy.model):
-            write_lora(self.weights, folder)
-        elif self.weights:
-            save_policy(self.policy, folder, self.weights)
-        save_file(self.optimizer, folder / f"{OPTIMIZER}{self.part}.safetensors")
+        """Writes the policy as a Hugging Face folder (with LoRA, the adapters alone) and the optimiser's tensors.
+
+        Raises:
+            CheckpointError: the disk takes no more.
+        """
+        try:
+            if self.weights and has_lora(self.policy.model):
+                write_lora(self.weights, folder)
+            elif self.weights:
+                save_policy(self.policy, folder, self.weights)
+            save_file(self.optimizer, folder / f"{OPTIMIZER}{self.part}.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{folder} cannot be written: {' '.join(str(error).split())}. What was saved before is whole: make "
+                "room, and go on with resume=true."
+            ) from error
 
 
 def restore_state(policy: Policy, engine: Engine, folder: Path) -> None:

@@ -306,3 +306,31 @@ def test_a_ray_cluster_that_does_not_answer_is_one_line_within_a_minute(tmp_path
     args = ["train", *TRAIN, EVAL, reward_file(tmp_path), f"output={tmp_path / 'run'}", f"cluster.address={address}"]
     refused(args, f"Ray at {address} cannot be used", "correct cluster.address, or set cluster.backend=local")
     assert not (tmp_path / "run").exists()
+
+
+FULL = """
+import resource, sys
+from unigrpo.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+sys.exit(main(sys.argv[1:]))
+"""
+"""A process whose disk takes no file above 2 MB."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("background", ["true", "false"])
+def test_a_disk_that_is_full_is_one_line_and_what_was_saved_before_is_whole(tmp_path, background):
+    settings = ("cluster.backend=local", "steps=6", f"checkpoint.background={background}")
+    run(train_args(tmp_path, tmp_path / "run", *settings, "steps=2"))
+    shutil.rmtree(tmp_path / "run/model")
+    args = [*train_args(tmp_path, tmp_path / "run", *settings), "--resume", "auto"]
+    ended = subprocess.run([sys.executable, "-c", FULL, *args], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith(f"unigrpo: error: {tmp_path / 'run'}/checkpoint-4.tmp cannot be written: ")
+    assert last.endswith("What was saved before is whole: make room, and go on with resume=true.")
+    assert sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*")) == ["checkpoint-2"]
+    run(args)
+    run(train_args(tmp_path, tmp_path / "whole", *settings))
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")

@@ -1,5 +1,6 @@
 """From arguments to a verb, and from what it raises to one line and an exit status."""
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -10,6 +11,9 @@ from unigrpo.errors import UniGRPOError
 from unigrpo.stopping import StoppedError
 
 HELP = ("--help", "-h")
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO)
+"""What a disk says that takes no more."""
+FREE = "What was saved before is whole: make room or correct the permissions, and go on with resume=true."
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,6 +25,12 @@ def main(argv: list[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except UniGRPOError as error:
         print(f"unigrpo: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"unigrpo: error: {where}{os.strerror(error.errno or 0)}. {FREE}", file=sys.stderr)
         return 2
     except StoppedError as stopped:
         print(f"unigrpo: {stopped}", file=sys.stderr)

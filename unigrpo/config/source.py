@@ -103,7 +103,7 @@ def read_args(schema: type, args: list[str]) -> list[Source]:
 
 def _following(schema: type, option: str, rest: list[str]) -> str:
     """The value of `--key`: the next word, or true for a lone flag."""
-    if find(schema, _path(option[2:])) is bool and not (rest and rest[0].lower() in BOOLEANS):
+    if find(schema, _path(option[2:])) is bool and not (rest and rest[0].lower() in (*BOOLEANS, "auto")):
         return "true"
     if not rest or rest[0].startswith("--"):
         raise ConfigError(f"{option} has no value: write {option}=VALUE.")
@@ -124,6 +124,8 @@ def _override(schema: type, key: str, text: str) -> Source:
 
 def parse_value(annotation: Any, text: str, key: str) -> Any:
     """The value of an override, as YAML; for a text field, whatever YAML would not take as text stays as it is."""
+    if key == "resume" and text == "auto":  # what others call it: go on if there is something to go on from
+        return True
     try:
         value = yaml.load(text, Loader=Loader)
     except yaml.YAMLError as error:
