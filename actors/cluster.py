@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import ray
@@ -12,7 +13,7 @@ from ray.exceptions import RayActorError
 from actors.connect import connect
 from actors.placement import plan, reserve
 from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer, Watch
-from actors.spawn import spawn
+from actors.spawn import sharded, spawn
 from rewards.source import absolute_spec
 from unigrpo.config import DataSection, RewardEntry, TrainConfig
 from unigrpo.errors import LostWorkerError
@@ -49,7 +50,14 @@ def started(config: TrainConfig, ids: IdTable, resume_from: Path | None, lost: i
 
     Args:
         lost: how often this run has lost workers that it could not go on without.
+
+    Raises:
+        ClusterError: the cluster cannot be used, or is too small.
+        MissingExtraError: several ranks need OpenRLHF and DeepSpeed.
+        LostWorkerError: a worker that the run needs is gone.
     """
+    if sharded(config):
+        import_module("actors.upstream")  # which says what is missing before anything has started
     cpus = int(plan(config, gpus=False).total("CPU"))
     where = connect(config.cluster, cpus)
     try:
