@@ -164,4 +164,6 @@ class RemoteScorer:
         size = -(-len(starts) // len(self.workers.handles))
         cuts = [*starts[::size], len(rollouts)]
         shares = [(rollouts[start:end],) for start, end in pairwise(cuts)]
-        return [item for share in self.workers.each("score", shares) for item in share]
+        found = (item for share in self.workers.each("score", shares) for item in share)
+        scored = zip(rollouts, found, strict=True)
+        return [Scored(rollout=rollout, reward=reward, parts=parts) for rollout, (reward, parts) in scored]

@@ -29,7 +29,7 @@ from unigrpo.batch import Batch
 from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.learner import Reference, Weights, frozen_logprobs, micro_batch
 from unigrpo.memory import usage
-from unigrpo.types import Metrics, Prompt, Rollout, Scored
+from unigrpo.types import Metrics, Prompt, Rollout
 
 CHUNK_BYTES = 512 * 2**20
 """Weights are sent in objects of about this size, so that several nodes can fetch different ones at a time."""
@@ -239,6 +239,6 @@ class RewardWorker(Hosted):
         super().__init__(config)
         self.scorer = TaskScorer({name: task.rewards for name, task in tasks_of(config).items()})
 
-    def score(self, rollouts: list[Rollout]) -> list[Scored]:
-        """See `rewards.scorer.Scorer.score`."""
-        return self.scorer.score(rollouts)
+    def score(self, rollouts: list[Rollout]) -> list[tuple[float, dict[str, float]]]:
+        """Reward and parts of each, without the rollouts: pictures need not travel back."""
+        return [(item.reward, item.parts) for item in self.scorer.score(rollouts)]
