@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from actors.connect import connect
+from actors.guard import forget
 from actors.placement import plan, reserve
 from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer, Watch
 from actors.spawn import sharded, spawn
@@ -84,3 +85,4 @@ def started(config: TrainConfig, ids: IdTable, resume_from: Path | None, lost: i
         raise LostWorkerError(f"a worker died: {' '.join(str(error).split())}") from error
     finally:
         ray.shutdown()
+        forget()

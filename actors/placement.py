@@ -30,12 +30,13 @@ class Role:
 
 @dataclass(frozen=True)
 class Plan:
-    """The workers of a run. Policy and reference of a rank share a place, and its GPU."""
+    """The workers of a run. What belongs to a rank of the policy shares its place, and its GPU."""
 
     policy: Role
     reference: Role | None
     rollout: Role | None
     reward: Role
+    rewards_sit_with_ranks: bool = False
 
     @property
     def roles(self) -> list[Role]:
@@ -46,16 +47,28 @@ class Plan:
         """CPUs or GPUs of all."""
         return sum(role.count * getattr(role, f"{name.lower()}s") for role in self.roles)
 
+    def places(self) -> dict[str, list[int]]:
+        """For each kind the bundle of each of its workers: first one for each rank, then one for each other worker."""
+        seats = list(range(self.policy.count))
+        found = {"policy": seats} | ({"reference": seats} if self.reference else {})
+        free = len(seats)
+        for role in filter(None, (self.rollout, self.reward)):
+            if role is self.reward and self.rewards_sit_with_ranks:
+                found[role.name] = [index % len(seats) for index in range(role.count)]
+            else:
+                found[role.name] = list(range(free, free + role.count))
+                free += role.count
+        return found
+
     def bundles(self) -> list[dict[str, float]]:
-        """What must be together on one node: first the ranks in their order, then the others one by one."""
-        beside = self.reference
-        seat = _bundle(
-            self.policy.cpus + (beside.cpus if beside else 0), self.policy.gpus + (beside.gpus if beside else 0)
-        )
-        others = [
-            _bundle(role.cpus, role.gpus) for role in (self.rollout, self.reward) if role for _ in range(role.count)
-        ]
-        return [seat] * self.policy.count + others
+        """What must be together on one node."""
+        places, roles = self.places(), {role.name: role for role in self.roles}
+        bundles = [{"CPU": 0.0, "GPU": 0.0} for _ in range(1 + max(map(max, places.values())))]
+        for name, indices in places.items():
+            for index in indices:
+                bundles[index]["CPU"] += roles[name].cpus
+                bundles[index]["GPU"] += roles[name].gpus
+        return [{kind: round(size, 4) for kind, size in bundle.items() if size} for bundle in bundles]
 
     def table(self, cluster: Mapping[str, float]) -> str:
         """What each kind needs, and what the cluster has."""
@@ -75,24 +88,22 @@ class Plan:
         return text.getvalue()
 
 
-def _bundle(cpus: float, gpus: float) -> dict[str, float]:
-    return {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
-
-
 def plan(config: TrainConfig, gpus: bool) -> Plan:
     """The workers of a run.
 
     Args:
         gpus: whether the cluster has GPUs to be used.
     """
-    cluster, beside = config.cluster, needs_reference(config)
-    share = (0.5 if beside else 1.0) if gpus else 0.0
-    separate = cluster.layout == "separate"
+    cluster, beside, separate = config.cluster, needs_reference(config), config.cluster.layout == "separate"
+    shared = cluster.reward_gpus > 0 and gpus and not separate
+    scorers = cluster.reward_gpus * -(-cluster.reward_workers // cluster.ranks) if shared else 0.0
+    share = round((1 - scorers) / (2 if beside else 1), 4) if gpus else 0.0
     return Plan(
         policy=Role("policy", cluster.ranks, 1, share),
         reference=Role("reference", cluster.ranks, 1, share) if beside else None,
         rollout=Role("rollout", cluster.rollout_workers, 1, float(gpus)) if separate else None,
         reward=Role("reward", cluster.reward_workers, 1, cluster.reward_gpus),
+        rewards_sit_with_ranks=shared,
     )
 
 

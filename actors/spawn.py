@@ -32,18 +32,17 @@ def sharded(config: TrainConfig) -> bool:
 
 def spawn(config: TrainConfig, wanted: Plan, places: PlacementGroup, resume_from: Path | None) -> Crew:
     """Starts all workers and waits until they have loaded."""
-    ranks, timeout = config.cluster.ranks, config.cluster.timeout
+    timeout, bundles = config.cluster.timeout, wanted.places()
 
-    def hosts(role: Role | None, first: int, *made: Any) -> list[ActorHandle]:
-        return [_host(role, places, first + index, config, *made) for index in range(role.count)] if role else []
+    def hosts(role: Role | None, *made: Any) -> list[ActorHandle]:
+        return [_host(role, places, bundle, config, *made) for bundle in bundles[role.name]] if role else []
 
-    rollout = hosts(wanted.rollout, ranks, RolloutWorker, config)
-    reward = hosts(wanted.reward, ranks + len(rollout), RewardWorker, config)
+    rollout, reward = hosts(wanted.rollout, RolloutWorker, config), hosts(wanted.reward, RewardWorker, config)
     starting = {"rollout": rollout, "reward": reward}
     if sharded(config):
         reference, policy = _ranks(config, wanted, places, resume_from)
     else:
-        reference = hosts(wanted.reference, 0, ReferenceWorker, config)
+        reference = hosts(wanted.reference, ReferenceWorker, config)
         policy = [
             _host(wanted.policy, places, 0, config, PolicyWorker, config, next(iter(reference), None), resume_from)
         ]

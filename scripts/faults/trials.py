@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from ray._private.node import Node
 from ray.cluster_utils import Cluster
 
 REWARD = """
@@ -77,16 +78,6 @@ def finish(process: subprocess.Popen) -> int | None:
         return None
 
 
-def victims(title: str) -> list[psutil.Process]:
-    """Processes of actors of one class."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or [""]
-        if words[0].startswith(title):
-            found.append(process)
-    return found
-
-
 class Trials:
     """A cluster, and runs on it."""
 
@@ -111,17 +102,29 @@ class Trials:
         file = self.out / name / "model/model.safetensors"
         return file.read_bytes() if file.exists() else b""
 
+    def raylets(self) -> dict[int, Node]:
+        """The nodes by the process id of their raylet."""
+        return {node.all_processes["raylet"][0].process.pid: node for node in self.nodes}
+
+    def victims(self, kind: str) -> list[psutil.Process]:
+        """Actors of a kind on this cluster: there may be others on the machine."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "ppid"]):
+            words = process.info["cmdline"] or [""]
+            if words[0].startswith(TITLES[kind]) and process.info["ppid"] in self.raylets():
+                found.append(process)
+        return found
+
     def kill_actor(self, kind: str) -> bool:
         """Kills one of the actors of a kind, if there is one."""
-        found = victims(TITLES[kind])
+        found = self.victims(kind)
         if found:
             self.random.choice(found).kill()
         return bool(found)
 
     def kill_node(self) -> bool:
         """Kills the raylet of a node, of one that the policy is on if it is on any; another node joins then."""
-        busy = {process.ppid() for process in victims(TITLES["policy rank"])}
-        raylets = {node.all_processes["raylet"][0].process.pid: node for node in self.nodes}
+        busy, raylets = {process.ppid() for process in self.victims("policy rank")}, self.raylets()
         chosen = self.random.choice(sorted(busy & raylets.keys()) or sorted(raylets))
         os.kill(chosen, signal.SIGKILL)
         self.nodes.remove(raylets[chosen])
@@ -135,7 +138,7 @@ class Trials:
         name = f"{kind.replace(' ', '_')}-{index}"
         started = time.monotonic()
         process = start(self.out, name, self.cluster.address, settings)
-        while kind in TITLES and not victims(TITLES[kind]) and process.poll() is None:
+        while kind in TITLES and not self.victims(kind) and process.poll() is None:
             time.sleep(0.05)
         moment = self.random.uniform(time.monotonic() - started, seconds)
         time.sleep(max(0.0, started + moment - time.monotonic()))

@@ -30,6 +30,13 @@ def test_workers_that_sample_have_gpus_of_their_own_and_scorers_what_they_are_gi
     assert found.bundles()[2:] == [{"CPU": 1, "GPU": 1.0}] * 3 + [{"CPU": 1, "GPU": 0.25}] * 2
 
 
+def test_colocated_scorers_share_the_gpus_of_the_ranks():
+    found = planned(ranks=2, reward_workers=4, reward_gpus=0.1)
+    assert found.policy.gpus == found.reference.gpus == pytest.approx(0.4)
+    assert found.bundles() == [{"CPU": 4, "GPU": 1.0}] * 2
+    assert found.places()["reward"] == [0, 1, 0, 1]
+
+
 def test_on_the_cpu_nothing_asks_for_a_gpu():
     found = planned(gpus=False, ranks=2, layout="separate")
     assert found.total("GPU") == 0

@@ -92,7 +92,7 @@ def test_values_are_yaml_and_text_stays_text(args, key, value):
         ("stepz=1", "stepz: Key 'stepz' not in 'TrainConfig'. Did you mean: 'steps'?"),
         (
             "checkpoint.qqq=1",
-            "checkpoint.qqq: Key 'qqq' not in 'CheckpointSection'. Its keys are every, keep.",
+            "checkpoint.qqq: Key 'qqq' not in 'CheckpointSection'. Its keys are every, keep, background.",
         ),
         (
             "rewards.math.wait=1",

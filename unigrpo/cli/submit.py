@@ -1,7 +1,6 @@
 """`unigrpo submit`: a verb as a job of a Ray cluster, checked here before anything is uploaded."""
 
 import difflib
-import ipaddress
 import os
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from actors.address import is_loopback
 from actors.jobs import SERVER, STOP_WAIT, JobServer
 from unigrpo.cli.submit_files import gather, stage
 from unigrpo.cli.submit_paths import Places, for_job
@@ -175,15 +175,8 @@ def _tell(options: Options, config: Any, summary: str, places: Places, code: str
     if "wandb" in getattr(getattr(config, "tracking", None), "to", ()) and "WANDB_API_KEY" not in options.env:
         _say("note: wandb is offline unless the cluster has a key; --env WANDB_API_KEY passes yours on, readable there")
     host = urlsplit(options.address).hostname or ""
-    if not _is_loopback(host):
+    if not is_loopback(host):
         _say(f"warning: whoever reaches {options.address} can run any code there; keep it behind a firewall or tunnel")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _say_how(server: JobServer, job: str) -> None:

@@ -20,4 +20,16 @@ def half_precision_has_masters(it: TrainConfig) -> str | None:
     return None
 
 
-CLUSTER_RULES = [stale_samples_come_from_elsewhere, half_precision_has_masters]
+def scorers_leave_room(it: TrainConfig) -> str | None:
+    """Colocated scorers share the GPU of a rank."""
+    cluster = it.cluster
+    on_each = -(-cluster.reward_workers // cluster.ranks)
+    if cluster.layout == "colocated" and on_each * cluster.reward_gpus >= 1:
+        return (
+            f"cluster.reward_gpus is {cluster.reward_gpus:g}, but {on_each} of the reward workers share the GPU of a "
+            "rank with the policy: set it lower, or cluster.layout=separate."
+        )
+    return None
+
+
+CLUSTER_RULES = [stale_samples_come_from_elsewhere, half_precision_has_masters, scorers_leave_room]

@@ -240,7 +240,8 @@ class ClusterSection:
     """`ray` puts policy, reference and rewards in Ray actors; `local` runs all in this process, with the same
     metrics."""
     address: str | None = None
-    """A running Ray cluster; by default one is started on 127.0.0.1, or the one of the Ray job we run in is used."""
+    """A running Ray cluster, HOST:6379 of its head; by default that of RAY_ADDRESS or of the Ray job we run in, or else
+    one is started for this run alone: on loopback, with a token of its own."""
     layout: Literal["colocated", "separate"] = "colocated"
     """`colocated`: the policy samples with its own weights, and its reference shares its GPU; `separate`: workers of
     their own sample, on their own GPUs, and are sent the weights after each step."""
@@ -256,7 +257,8 @@ class ClusterSection:
     reward_workers: int = 1
     """Processes that score; each gets whole groups."""
     reward_gpus: float = 0.0
-    """GPUs of each of these, such as 0.2; rewards with models of their own are faster with one."""
+    """GPUs of each of these, such as 0.2; rewards with models of their own are faster with one. Colocated scorers share
+    the GPUs of the ranks."""
     sleep: bool = False
     """Keep the weights of the reference in host memory while the policy samples and learns: room on a shared GPU."""
     threads: int | None = None
