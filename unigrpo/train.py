@@ -207,6 +207,7 @@ def train(
                 try:
                     metrics |= workers.learner.learn(drawn.batches)
                 except TrainingError as error:
+                    saves.finish()
                     raise _dumped(error, run, workers, tracker, step, drawn.scored) from None
             with _clock(metrics, "sync"):
                 ahead.give(workers.learner.weights())

@@ -77,7 +77,8 @@ def main() -> None:
     first: list[dict] = []
     for layout in args.layouts:
         run = args.out / layout.replace(" ", "_").replace(",", "")
-        settings = [f"model.path={model}", f"output={run}", f"steps={args.steps}", "overwrite=true", *LAYOUTS[layout]]
+        length = [f"steps={args.steps}", f"eval.every={args.steps}"]
+        settings = [f"model.path={model}", f"output={run}", "overwrite=true", *length, *LAYOUTS[layout]]
         seconds = unigrpo("train", CONFIG, *settings)
         found = rows(run)
         first = first or found

@@ -4,7 +4,7 @@ from tests.config.test_check import message
 from unigrpo.config import TrainConfig
 
 CASES = {
-    "rollout.max_staleness=1": "rollout.max_staleness is 1, but with cluster.layout=colocated the policy samples itself",
+    "rollout.max_staleness=1": "rollout.max_staleness is 1, but with cluster.layout=colocated the policy samples",
     "cluster.ranks=2 model.dtype=bfloat16 model.lora.rank=4": "cluster.zero is 0, but several ranks train bfloat16",
     "cluster.reward_gpus=0.5 cluster.reward_workers=2": "cluster.reward_gpus is 0.5, but 2 of the reward workers share",
     "cluster.zero=4": "cluster.zero is 4: set it to 0, 1, 2 or 3.",
