@@ -15,6 +15,11 @@ from actors.workers import Host, PolicyWorker, ReferenceWorker, RewardWorker, Ro
 from unigrpo.config import TrainConfig
 
 
+COLLECTIVE_SECONDS = 600.0
+"""Longest that ranks wait for each other: they start what they do together at the same time, so that a rank which is
+late by more hangs."""
+
+
 @dataclass(frozen=True)
 class Crew:
     """All actors of a run, in the order of their ranks."""
@@ -76,7 +81,8 @@ def _ranks(
     from actors.upstream import RayActorGroup, Strategy
 
     cluster = config.cluster
-    strategy = Strategy(cluster.zero, cluster.offload, config.model.dtype, config.seed, cluster.watchdog)
+    limit = min(cluster.watchdog, COLLECTIVE_SECONDS)
+    strategy = Strategy(cluster.zero, cluster.offload, config.model.dtype, config.seed, limit)
 
     def group(role: Role, kind: type, *args: Any) -> list[ActorHandle]:
         actor: Any = ray.remote(num_gpus=1)(kind)

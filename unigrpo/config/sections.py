@@ -266,6 +266,6 @@ class ClusterSection:
     timeout: float = 300.0
     """Seconds to wait for nodes with enough room, and for a worker to start."""
     watchdog: float = 3600.0
-    """Seconds without an answer, of a worker or between ranks, after which it counts as lost."""
+    """Seconds without an answer after which a worker counts as lost; ranks wait for each other at most 600 of them."""
     max_restarts: int = 3
     """How often lost workers are started again: a policy goes on from the last checkpoint, the others at once."""
