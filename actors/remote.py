@@ -1,5 +1,7 @@
 """What the loop sees: objects like the local ones, whose work is done by actors."""
 
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +12,6 @@ from typing import Any
 import ray
 import torch
 from ray import ObjectRef
-from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 from ray.actor import ActorHandle
 
 from actors.waiting import call, gather
@@ -21,6 +22,7 @@ from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 PATIENCE_SECONDS = 0.05
 """How long a report waits for workers that may be busy."""
+SHARED = "/dev/shm"
 POLL_SECONDS = 0.1
 """How often ranks are asked whether they have written a checkpoint."""
 
@@ -80,8 +82,8 @@ class Watch:
 
 
 def _object_store() -> float:
-    state = get_state_from_address(ray.get_runtime_context().gcs_address)
-    return get_memory_info_reply(state).store_stats.object_store_bytes_used
+    """Shared memory in use on this machine, where the object store lies; where there is none, Ray uses files."""
+    return shutil.disk_usage(SHARED).used if os.path.isdir(SHARED) else 0.0
 
 
 class RemoteLearner:
