@@ -14,7 +14,6 @@ from actors.waiting import gather
 from actors.workers import Host, PolicyWorker, ReferenceWorker, RewardWorker, RolloutWorker
 from unigrpo.config import TrainConfig
 
-
 COLLECTIVE_SECONDS = 600.0
 """Longest that ranks wait for each other: they start what they do together at the same time, so that a rank which is
 late by more hangs."""
