@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
@@ -48,13 +49,14 @@ def location(function: Callable[..., Any]) -> str:
 def raised_at(error: BaseException, function: Callable[..., Any]) -> str:
     """Return `file:line` of the deepest frame in the function's own file, or of the frame that raised."""
     code = _code(function)
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
-        trace = trace.tb_next
-    own = [frame for frame in frames if code and frame[0] == code.co_filename]
-    return "{}:{}".format(*(own or frames)[-1])
+    return _place(error, code.co_filename if code else "")
+
+
+def _place(error: BaseException, file: str) -> str:
+    """`file:line` of the deepest frame in a file, or of the frame that raised."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [frame for frame in frames if frame[0] == file]
+    return "{}:{}".format(*(own or frames)[-1]) if frames else file
 
 
 def _code(function: Callable[..., Any]) -> CodeType | None:
@@ -103,11 +105,7 @@ def _import_failed(setting: str, where: Path | str, error: BaseException) -> Rew
     if isinstance(error, SyntaxError):
         at, reason = f"{error.filename}:{error.lineno}", error.msg
     else:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        reason = str(error)
-        at = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else str(where)
+        at, reason = _place(error, str(where)), str(error)
     if isinstance(error, RewardError):
         return RewardError(f"{setting}: importing {where} failed: {error}")
     return RewardError(f"{setting}: importing {where} raised {type(error).__name__}: {reason} ({at}).")
