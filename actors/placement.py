@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
+from math import floor
 
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group
@@ -97,7 +98,8 @@ def plan(config: TrainConfig, gpus: bool) -> Plan:
     cluster, beside, separate = config.cluster, needs_reference(config), config.cluster.layout == "separate"
     shared = cluster.reward_gpus > 0 and gpus and not separate
     scorers = cluster.reward_gpus * -(-cluster.reward_workers // cluster.ranks) if shared else 0.0
-    share = round((1 - scorers) / (2 if beside else 1), 4) if gpus else 0.0
+    # Ray counts in ten-thousandths; rounded down, so that no place asks for more than its GPU.
+    share = floor((1 - scorers) / (2 if beside else 1) * 10_000 + 1e-6) / 10_000 if gpus else 0.0
     return Plan(
         policy=Role("policy", cluster.ranks, 1, share),
         reference=Role("reference", cluster.ranks, 1, share) if beside else None,

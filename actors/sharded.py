@@ -32,7 +32,6 @@ class ShardedModel:
 
     def __init__(self, engine: Any, model: nn.Module):
         self.engine, self.model = engine, model
-        self.device = engine.device
 
     def run(self, function: Callable, *args: Any) -> Any:
         """`function(model, *args)`, with the weights in place."""
@@ -41,10 +40,6 @@ class ShardedModel:
     def parameters(self) -> Iterator[nn.Parameter]:
         """The parameters; under ZeRO-3 they are empty outside of `run`."""
         return self.model.parameters()
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters with the names of the model."""
-        return self.model.named_parameters()
 
     def modules(self) -> Iterator[nn.Module]:
         """The modules of the model."""
@@ -66,6 +61,9 @@ def freeze(strategy: Strategy, model: nn.Module) -> ShardedModel:
 
 class ShardedEngine(Engine):
     """The engine of one rank. What it does, all ranks must do, in the same order."""
+
+    starts_over = False
+    """DeepSpeed has reduced some gradients by then, and keeps them."""
 
     def __init__(self, strategy: Strategy, module: nn.Module, optim: OptimSection, total_steps: int):
         self.strategy = strategy

@@ -10,7 +10,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.placement import Plan, Role
-from actors.waiting import gather
+from actors.waiting import gather, within
 from actors.workers import Host, PolicyWorker, ReferenceWorker, RewardWorker, RolloutWorker
 from unigrpo.config import TrainConfig
 
@@ -43,15 +43,15 @@ def spawn(config: TrainConfig, wanted: Plan, places: PlacementGroup, resume_from
 
     rollout, reward = hosts(wanted.rollout, RolloutWorker, config), hosts(wanted.reward, RewardWorker, config)
     starting = {"rollout": rollout, "reward": reward}
-    if sharded(config):
-        reference, policy = _ranks(config, wanted, places, resume_from)
-    else:
-        reference = hosts(wanted.reference, ReferenceWorker, config)
-        policy = [
-            _host(wanted.policy, places, 0, config, PolicyWorker, config, next(iter(reference), None), resume_from)
-        ]
-        starting |= {"reference": reference, "policy": policy}
+    # With ZeRO-3 the reference is in pieces, and so a group of ranks itself.
+    reference = [] if config.cluster.zero == 3 else hosts(wanted.reference, ReferenceWorker, config)
+    policy: list[ActorHandle] = []
+    if not sharded(config):
+        policy = hosts(wanted.policy, PolicyWorker, config, next(iter(reference), None), resume_from)
+    starting |= {"reference": reference, "policy": policy}
     replies = {name: [actor.run.remote("ready") for actor in actors] for name, actors in starting.items()}
+    if sharded(config):
+        reference, policy = _ranks(config, wanted, places, reference, resume_from)
     for name, waiting in replies.items():
         gather(waiting, timeout, f"the {name} worker, which is starting,")
     return Crew(policy, reference, rollout, reward)
@@ -73,9 +73,13 @@ def _host(role: Role, places: PlacementGroup, bundle: int, config: TrainConfig, 
 
 
 def _ranks(
-    config: TrainConfig, wanted: Plan, places: PlacementGroup, resume_from: Path | None
+    config: TrainConfig, wanted: Plan, places: PlacementGroup, beside: list[ActorHandle], resume_from: Path | None
 ) -> tuple[list[ActorHandle], list[ActorHandle]]:
-    """Reference and policy as OpenRLHF's groups. Only with ZeRO-3 is the reference in pieces, and so a group."""
+    """Reference and policy as OpenRLHF's groups.
+
+    Args:
+        beside: references that work alone, one for each rank; none where the reference is a group too.
+    """
     from actors.ranks import PolicyRank, ReferenceRank
     from actors.upstream import RayActorGroup, Strategy
 
@@ -84,20 +88,14 @@ def _ranks(
     strategy = Strategy(cluster.zero, cluster.offload, config.model.dtype, config.seed, limit)
 
     def group(role: Role, kind: type, *args: Any) -> list[ActorHandle]:
+        what = f"the {role.name} group of {role.count} ranks, which is starting,"
         actor: Any = ray.remote(num_gpus=1)(kind)
         gpus: Any = role.gpus
-        made = RayActorGroup(1, role.count, actor, pg=places, num_gpus_per_actor=gpus)
-        gather(
-            made.async_init_model_from_pretrained(strategy, *args),
-            cluster.timeout,
-            f"the {role.name} group of {role.count} ranks, which is starting,",
-        )
+        # Its constructor waits for the first rank, without a limit.
+        made = within(cluster.timeout, what, RayActorGroup, 1, role.count, actor, pg=places, num_gpus_per_actor=gpus)
+        gather(made.async_init_model_from_pretrained(strategy, *args), cluster.timeout, what)
         return made._actor_handlers
 
-    reference: list[ActorHandle] = []
-    if wanted.reference and cluster.zero == 3:
-        reference = group(wanted.reference, ReferenceRank, config)
-    elif wanted.reference:
-        beside = wanted.reference
-        reference = [_host(beside, places, rank, config, ReferenceWorker, config) for rank in range(beside.count)]
-    return reference, group(wanted.policy, PolicyRank, config, reference, resume_from)
+    if wanted.reference and not beside:
+        beside = group(wanted.reference, ReferenceRank, config)
+    return beside, group(wanted.policy, PolicyRank, config, beside, resume_from)

@@ -1,15 +1,20 @@
 """Waiting for actors: with a limit, and with words for what went wrong."""
 
-from collections.abc import Sequence
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
-from unigrpo.errors import LostWorkerError, OutOfMemoryError, UniGRPOError
+from unigrpo.errors import LostWorkerError, UniGRPOError
 from unigrpo.memory import out_of_memory
 
+SLICE_SECONDS = 5.0
 RANKS_APART = ("gloo", "nccl", "connection closed by peer", "connection reset by peer", "socket timeout")
 """What torch says on the ranks that are left when one of them is gone."""
 
@@ -30,27 +35,58 @@ def call(reference: ObjectRef, timeout: float | None = None, what: str = "a work
         if isinstance(getattr(error, "cause", None), UniGRPOError):
             raise error.cause from None  # pyright: ignore[reportAttributeAccessIssue]
         raise LostWorkerError(f"{what} died: {' '.join(str(error).split())}") from error
+    except RayError as error:  # what it was to answer with, or its node, is gone
+        raise LostWorkerError(f"{what} is lost: {' '.join(str(error).split())}") from error
 
 
 def gather(references: Sequence[ObjectRef], timeout: float | None, what: str) -> list[Any]:
     """The results of calls to several workers; the first failure ends the waiting, as the others may wait for it."""
     pending = list(references)
+    ends = math.inf if timeout is None else time.monotonic() + timeout
     while pending:
-        done, pending = ray.wait(pending, timeout=timeout)
-        if not done:
+        if not ray.is_initialized():
+            raise LostWorkerError(f"{what} is not waited for any more: the cluster was left.")
+        # In slices: a thread that waits when the cluster is left would go on waiting.
+        done, pending = ray.wait(pending, timeout=max(0.0, min(SLICE_SECONDS, ends - time.monotonic())))
+        if done:
+            call(done[0], what=what)
+            ends = math.inf if timeout is None else time.monotonic() + timeout
+        elif time.monotonic() >= ends:
             raise LostWorkerError(f"{what} did not answer within {timeout:.0f} s. The cluster has {free()}.")
-        call(done[0], what=what)
     return [call(reference, what=what) for reference in references]
+
+
+def within(timeout: float, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a function of Ray's returns that waits without a limit of its own.
+
+    Raises:
+        LostWorkerError: it waits for longer, or for a worker that died.
+    """
+    found: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return found.result(timeout)
+    except TimeoutError:
+        raise LostWorkerError(f"{what} did not answer within {timeout:.0f} s. The cluster has {free()}.") from None
+    except RayError as error:
+        raise LostWorkerError(f"{what} died: {' '.join(str(error).split())}") from error
 
 
 def _cause(error: RayTaskError, what: str) -> BaseException:
     cause = error.cause
     if isinstance(cause, UniGRPOError):
         return cause
-    if isinstance(cause, RayActorError):  # a worker that this one had asked
+    if isinstance(cause, RayError) and not isinstance(cause, RayTaskError):  # of a worker that this one had asked
         return LostWorkerError(f"{what} lost another: {' '.join(str(cause).split())}")
     if isinstance(cause, BaseException) and out_of_memory(cause):
-        return OutOfMemoryError(f"{what} ran out of memory: {' '.join(str(cause).split())}")
+        return LostWorkerError(f"{what} ran out of memory: {' '.join(str(cause).split())}")
     if isinstance(cause, RuntimeError) and any(word in str(cause).lower() for word in RANKS_APART):
         return LostWorkerError(f"{what} lost another rank: {' '.join(str(cause).split())[:200]}")
     return error

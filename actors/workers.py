@@ -35,8 +35,12 @@ CHUNK_BYTES = 512 * 2**20
 """Weights are sent in objects of about this size, so that several nodes can fetch different ones at a time."""
 
 
+WORK = ("sample", "score", "learn", "behaviour", "logprobs")
+"""What a worker is there for; the rest is orchestration."""
+
+
 class Desk:
-    """Passes calls on to the worker that an actor hosts, and keeps count of the time they take."""
+    """Passes calls on to the worker that an actor hosts, and keeps count of the time that its work takes."""
 
     def __init__(self, make: Callable[[], Any]):
         self.make = make
@@ -51,7 +55,8 @@ class Desk:
         try:
             return getattr(self.hosted, name)(*args)
         finally:
-            self.busy += time.perf_counter() - started
+            if name in WORK:
+                self.busy += time.perf_counter() - started
 
     def status(self) -> dict[str, float]:
         """The process, its memory, and the seconds it has worked since this was last asked."""
@@ -216,8 +221,8 @@ class ReferenceWorker(Hosted):
             self.reference = Reference(freeze(reference_model(config)), config.algo, splits=False)
         else:
             self.reference = make_reference(config)
-            self.device = next(self.reference.model.parameters()).device
-            self._rest()
+        self.device = next(self.reference.model.parameters()).device
+        self._rest()
 
     def logprobs(self, batches: Sequence[Batch]) -> list[list[Tensor]]:
         """See `unigrpo.learner.Reference.logprobs`."""
@@ -228,8 +233,11 @@ class ReferenceWorker(Hosted):
         return found
 
     def _rest(self) -> None:
+        """Leaves the GPU to the policy, which is another process: what torch only keeps for later counts too."""
         if self.config.cluster.sleep:
             self.reference.model.to("cpu")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 class RewardWorker(Hosted):

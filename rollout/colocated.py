@@ -99,12 +99,14 @@ class Colocated:
             restore_weights(policy, resume_from)
         trained = policy.model
         if shards_weights:
-            policy = replace(policy, model=copy.deepcopy(trained))
+            # From the host the engine takes the pieces of each rank: no GPU need hold the model whole, and twice.
+            trained.to(device="cpu")  # pyright: ignore[reportCallIssue]
+            policy = replace(policy, model=copy.deepcopy(trained).to(device="meta"))  # pyright: ignore[reportCallIssue]
         engine = engine_of(trained, config.optim, config.steps * config.algo.mu)
         if resume_from:
             restore_optimizer(engine, resume_from)
         if config.algo.beta > 0 and config.model.lora.rank > 0:
-            reference = Reference(engine.module, config.algo, shares_model=True, splits=engine.world == 1)
+            reference = Reference(engine.module, config.algo, shares_model=True, splits=engine.starts_over)
         elif reference is None and needs_reference(config):
             reference = make_reference(config)
         colocated = cls(Learner(policy, engine, config.algo, reference), sampler_of(policy, config))

@@ -158,7 +158,8 @@ def test_prompt_pads_and_what_follows_the_response_have_no_influence_on_the_mask
 def test_the_distribution_that_was_sampled_is_scored_when_asked():
     """Guided and tempered, against the likelihood computed from the same pieces by hand."""
     algo = AlgoSection(beta=0.0, mu=1, likelihood=LikelihoodSection(temperature="sampled", guided=True))
-    batch = replace(tiny_batch(algo), temperature_BS=torch.full((6, 1), 0.7), guidance_BS=torch.full((6, 1), 1.5))
+    sampled = {"temperature_BS": torch.full((6, 1), 0.7), "guidance_BS": torch.full((6, 1), 1.5), "guided": True}
+    batch = replace(tiny_batch(algo), **sampled)
     model, views = tiny_model(), batch.views(algo, 0)
     found = score_views(model, batch, views, slice(0, 6), algo)[:, 0]
     masked = batch.tokens_BT.clone()

@@ -7,6 +7,7 @@ from tests.test_learner import learner
 from tests.test_train import Letters
 from tests.tiny import IDS, tiny_batch, tiny_model
 from unigrpo.config import AlgoSection, LikelihoodSection, SamplingSection
+from unigrpo.errors import OutOfMemoryError
 from unigrpo.learner import Reference
 from unigrpo.memory import Portion, out_of_memory, usage
 from unigrpo.models.load import Policy
@@ -27,6 +28,9 @@ class Cramped(torch.nn.Module):
 
     def head_logits(self, *args):
         return self.model.head_logits(*args)
+
+    def in_head(self, *args):
+        return self.model.in_head(*args)
 
     def state_dict(self, *args, **kwargs):
         return self.model.state_dict(*args, **kwargs)
@@ -52,7 +56,7 @@ def test_what_cannot_be_halved_raises(size, splits):
     def attempt(size):
         raise MemoryError
 
-    with pytest.raises(MemoryError):
+    with pytest.raises(OutOfMemoryError, match=f"Out of memory with k={size}"):
         Portion("k", size, splits).run(attempt)
 
 

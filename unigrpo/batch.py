@@ -46,6 +46,8 @@ class Batch:
     """bool, False on the pads of `unguided_BH`."""
     mask_id: int
     supports: tuple[Support, ...]
+    guided: bool = False
+    """Whether any response was guided: of the whole bucket, so that all processes that share it do the same work."""
     behaviour_BUKC: Tensor | None = None
     """float32, for each of U inner updates the log-probabilities under the policy that sampled, where the one that
     learns has moved on since."""
@@ -145,6 +147,7 @@ def _batch(rollouts: Sequence[Rollout], advantages_B: Tensor, seed: int, ids: Id
         commit_BC[here] = torch.tensor(rollout.commit_step, dtype=torch.long)
         sampled_BC[here] = torch.tensor(rollout.sampled)
     unguided_BH, unguided_mask_BH = unguided_heads(prompts, prompts_BP, real_BP, rollouts[0].sampling.gen_length, ids)
+    guidance_BS = _by_support(rollouts, "guidance")
     return Batch(
         task=task,
         tokens_BT=torch.cat([prompts_BP, response_BC], 1),
@@ -154,7 +157,8 @@ def _batch(rollouts: Sequence[Rollout], advantages_B: Tensor, seed: int, ids: Id
         keys_B=torch.tensor([key(seed, rollout.id, "masks") for rollout in rollouts]),
         advantages_B=advantages_B,
         temperature_BS=_by_support(rollouts, "temperature"),
-        guidance_BS=_by_support(rollouts, "guidance"),
+        guidance_BS=guidance_BS,
+        guided=bool(guidance_BS.any()),
         unguided_BH=unguided_BH,
         unguided_mask_BH=unguided_mask_BH,
         mask_id=ids.mask,

@@ -40,6 +40,8 @@ class Engine:
 
     rank, world = 0, 1
     """This process among those that train the module together."""
+    starts_over = True
+    """Whether `clear` undoes all that `backward` did in this step."""
 
     def __init__(self, module: nn.Module, optim: OptimSection, total_steps: int):
         self.module: Any = module
@@ -151,6 +153,8 @@ class Engine:
         """
         if self._take_counts(tensors):
             for name, weight in self.named.items():
+                if weight.dtype == torch.float32 and f"{name}/{MASTER}" in tensors:
+                    weight.detach().copy_(tensors[f"{name}/{MASTER}"])
                 self.adamw.state[weight] = {
                     moment: self._moment(tensors[f"{name}/{moment}"], weight, moment) for moment in MOMENTS
                 }

@@ -34,7 +34,15 @@ class LostWorkerError(ClusterError):
 
 
 class OutOfMemoryError(LostWorkerError, MemoryError):
-    """Memory ran out where several processes keep step, so that none of them can try smaller parts alone."""
+    """Memory ran out where no smaller part can be tried: it is one row, or several processes must keep step."""
+
+    def __init__(self, message: str, key: str = ""):
+        super().__init__(message, key)
+        self.key = key
+        """The setting that says how much is worked on at one time."""
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 class TrainingError(UniGRPOError, ArithmeticError):

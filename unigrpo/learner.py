@@ -22,11 +22,12 @@ from unigrpo.errors import TrainingError
 from unigrpo.memory import Portion
 from unigrpo.models.load import Policy, save_policy
 from unigrpo.models.lora import adapters_off
-from unigrpo.state import Snapshot
+from unigrpo.state import Snapshot, writing
 from unigrpo.types import Metrics
 
 RATIO_LIMIT = 1e-3
 CHECKED_ROWS = 8
+MICRO_BATCH = "algo.likelihood.micro_batch"
 
 
 class ReferencePolicy(Protocol):
@@ -59,7 +60,7 @@ def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSectio
         return tensor_b.repeat_interleave(draws, 0).to(device)
 
     unguided = None
-    if algo.likelihood.guided and batch.guidance_BS.any():
+    if algo.likelihood.guided and batch.guided:
         hidden = batch.unguided_BH.shape[1]
         kept_RT, visible_RT = input_bKT.flatten(0, 1)[:, hidden:].to(device), spread(batch.key_mask_BT[rows])
         unguided = (
@@ -102,7 +103,7 @@ def frozen_logprobs(
 
 def micro_batch(algo: AlgoSection, splits: bool = True) -> Portion:
     """How many responses are scored at one time."""
-    return Portion("algo.likelihood.micro_batch", algo.likelihood.micro_batch, splits)
+    return Portion(MICRO_BATCH, algo.likelihood.micro_batch, splits)
 
 
 class Reference:
@@ -132,7 +133,7 @@ class Learner:
     def __init__(self, policy: Policy, engine: Engine, algo: AlgoSection, reference: ReferencePolicy | None):
         self.policy, self.engine, self.algo, self.reference = policy, engine, algo, reference
         self.model = engine.module
-        self.portion = micro_batch(algo, splits=engine.world == 1)
+        self.portion = micro_batch(algo, splits=engine.starts_over)
         self.taken: Snapshot | None = None
 
     @property
@@ -179,7 +180,8 @@ class Learner:
         """Writes the policy as a Hugging Face folder, adapters merged."""
         self.engine.fill(self.policy.model)
         if self.engine.rank == 0:
-            save_policy(self.policy, folder)
+            with writing(folder):
+                save_policy(self.policy, folder)
 
     def _old(self, batches: Sequence[Batch]) -> list[list[Tensor] | None]:
         """For each update the log-probabilities under the policy that sampled.

@@ -6,10 +6,13 @@ from typing import TypeVar
 import psutil
 import torch
 
+from unigrpo.errors import OutOfMemoryError
 from unigrpo.progress import console
 
 Found = TypeVar("Found")
 GB = 2**30
+RAN_OUT = ("can't allocate memory", "out of memory", "alloc_failed")
+"""What the allocator of the host, CUDA and cuBLAS say."""
 
 
 def usage() -> dict[str, float]:
@@ -25,7 +28,7 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, of a GPU or of the host."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in RAN_OUT)
 
 
 class Portion:
@@ -43,13 +46,19 @@ class Portion:
 
         Args:
             attempt: must be able to start again.
+
+        Raises:
+            OutOfMemoryError: not even one row fits, or it must not be halved here.
         """
         while True:
             try:
                 return attempt(self.size)
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or self.size == 1 or not self.splits:
+                if not out_of_memory(error):
                     raise
+                if self.size == 1 or not self.splits:
+                    words = " ".join(str(error).split())[:300]
+                    raise OutOfMemoryError(f"Out of memory with {self.key}={self.size}: {words}.", self.key) from error
             self._halve()
 
     def _halve(self) -> None:

@@ -1,5 +1,7 @@
 """A policy and its optimiser on disk, for a run to go on from."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,12 +35,14 @@ class Snapshot:
     @classmethod
     def of(cls, policy: Policy, engine: Engine) -> "Snapshot":
         """Copies all there is to be saved."""
-        weights = {}
-        if engine.rank == 0:
-            weights = lora_state(policy.model) if has_lora(policy.model) else merged_state(policy.model)
+        weights: dict[str, Tensor] = {}
+        if engine.rank == 0 and has_lora(policy.model):
+            weights = lora_state(policy.model)
+        elif engine.rank == 0:
+            whole = merged_state(policy.model)
+            weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in whole.items()}
         part = f"-{engine.rank + 1:05}-of-{engine.world:05}" if engine.world > 1 else ""
-        copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
-        return cls(policy, copies, engine.state(), part)
+        return cls(policy, weights, engine.state(), part)
 
     def write(self, folder: Path) -> None:
         """Writes the policy as a Hugging Face folder (with LoRA, the adapters alone) and the optimiser's tensors.
@@ -46,17 +50,24 @@ class Snapshot:
         Raises:
             CheckpointError: the disk takes no more.
         """
-        try:
+        with writing(folder):
             if self.weights and has_lora(self.policy.model):
                 write_lora(self.weights, folder)
             elif self.weights:
                 save_policy(self.policy, folder, self.weights)
             save_file(self.optimizer, folder / f"{OPTIMIZER}{self.part}.safetensors")
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"{folder} cannot be written: {' '.join(str(error).split())}. What was saved before is whole: make "
-                "room, and go on with resume=true."
-            ) from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What a disk says that takes no more, as an error that survives the way from a worker."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder} cannot be written: {' '.join(str(error).split())}. What was saved before is whole: make "
+            "room, and go on with resume=true."
+        ) from error
 
 
 def restore_state(policy: Policy, engine: Engine, folder: Path) -> None:

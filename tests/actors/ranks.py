@@ -21,7 +21,8 @@ from unigrpo.models.tokenizer import train_tokenizer
 from unigrpo.state import restore_optimizer, restore_weights
 
 OPTIM = OptimSection(lr=1e-2, weight_decay=0.1, schedule="cosine", warmup_steps=2)
-ALGO = AlgoSection(beta=0.0, likelihood=LikelihoodSection(micro_batch=2))
+ALGO = AlgoSection(beta=0.0, likelihood=LikelihoodSection(micro_batch=2, chunk=3))
+"""Ranks have different numbers of chunks."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,15 @@ def make(case: Case, folder: Path | None = None, optim: OptimSection = OPTIM) ->
         from actors.sharded import ShardedEngine
         from actors.upstream import Strategy
 
-        strategy = Strategy(case.stage, case.offload, case.dtype, 0, 60)
+        class InPieces(Strategy):
+            """Keeps no weight whole, however small it is."""
+
+            def get_ds_train_config(self, *args, **kwargs):
+                config = super().get_ds_train_config(*args, **kwargs)
+                config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+                return config
+
+        strategy = InPieces(case.stage, case.offload, case.dtype, 0, 60)
         strategy.setup_distributed()
         if case.stage == 3:
             policy = Policy(copy.deepcopy(model), policy.tokenizer, policy.ids)

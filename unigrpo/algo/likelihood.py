@@ -1,9 +1,11 @@
 """Log-probabilities of scored tokens; the head runs only on their rows, a chunk at a time.
 
-R rows, T tokens, P prompt positions, C response positions (T = P + C), D width, S supports, V ids of a support.
+R rows, T tokens, P prompt positions, C response positions (T = P + C), D width, S supports, V ids of a support, U 1, or
+2 where guidance scores without the prompt too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -26,6 +28,12 @@ class DenoisingModel(Protocol):
         """[n, D] states to [n, V] float32 logits over the support."""
         ...
 
+    def in_head(
+        self, hidden_D: Tensor, support: Support, use: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
+    ) -> Tensor:
+        """What `use(logits_of, hidden_D)` makes, in one forward of the head."""
+        ...
+
 
 def pad_free_positions(key_mask_RT: Tensor) -> Tensor:
     """Positions that count real tokens only, so that padding on the left, any amount, changes nothing."""
@@ -37,10 +45,18 @@ def guided_logits(logits_nV: Tensor, unguided_nV: Tensor, scale: Tensor | float)
     return torch.where(logits_nV.isinf(), logits_nV, unguided_nV + (scale + 1) * (logits_nV - unguided_nV))
 
 
-def _log_softmax_at(model, support: Support, targets_n: Tensor, temperature_n1, guidance_n1, *hidden: Tensor) -> Tensor:
-    logits_nV = model.head_logits(hidden[0], support)
-    if len(hidden) == 2:
-        logits_nV = guided_logits(logits_nV, model.head_logits(hidden[1], support), guidance_n1)
+def _log_softmax_at(
+    logits_of: Callable[[Tensor], Tensor],
+    support: Support,
+    targets_n: Tensor,
+    temperature_n1: Tensor | None,
+    guidance_n1: Tensor | None,
+    hidden_UnD: Tensor,
+) -> Tensor:
+    logits_nV = logits_of(hidden_UnD[0])
+    if len(hidden_UnD) == 2:
+        assert guidance_n1 is not None
+        logits_nV = guided_logits(logits_nV, logits_of(hidden_UnD[1]), guidance_n1)
     if temperature_n1 is not None:
         logits_nV = logits_nV / temperature_n1
     return logits_nV.log_softmax(-1).gather(-1, (targets_n - support.start)[:, None])[:, 0]
@@ -82,31 +98,32 @@ def token_logprobs(
         row_n = here_RC.nonzero()[:, 0]
         temperature = None if temperature_RS is None else temperature_RS[row_n, index, None]
         guidance = None if guidance_RS is None else guidance_RS[row_n, index, None]
-        hidden = [state[here_RC] for state in states]
-        pieces = _in_chunks(model, support, targets_RC[here_RC], temperature, guidance, hidden, chunk)
-        logprobs_RC = logprobs_RC.masked_scatter(here_RC, torch.cat(pieces)) if pieces else logprobs_RC
+        hidden_UnD = torch.stack([state[here_RC] for state in states])
+        use = partial(_in_chunks, support, targets_RC[here_RC], temperature, guidance, chunk)
+        # Asked even for no tokens: ranks that keep step must all ask.
+        logprobs_RC = logprobs_RC.masked_scatter(here_RC, model.in_head(hidden_UnD, support, use))
     return logprobs_RC
 
 
 def _in_chunks(
-    model,
     support: Support,
     targets_n: Tensor,
     temperature_n1: Tensor | None,
     guidance_n1: Tensor | None,
-    hidden: list[Tensor],
     chunk: int,
-) -> list[Tensor]:
+    logits_of: Callable[[Tensor], Tensor],
+    hidden_UnD: Tensor,
+) -> Tensor:
     """Scores of some tokens, a chunk of logits at a time; with gradient they are made again in the backward pass."""
     pieces = []
-    for at in range(0, len(targets_n), chunk):
+    for at in range(0, max(1, len(targets_n)), chunk):
         part = slice(at, at + chunk)
         temperature = None if temperature_n1 is None else temperature_n1[part]
         guidance = None if guidance_n1 is None else guidance_n1[part]
-        arguments = (model, support, targets_n[part], temperature, guidance, *(h[part] for h in hidden))
+        arguments = (logits_of, support, targets_n[part], temperature, guidance, hidden_UnD[:, part])
         pieces.append(
             checkpoint(_log_softmax_at, *arguments, use_reentrant=False)
             if torch.is_grad_enabled()
             else _log_softmax_at(*arguments)
         )
-    return pieces
+    return torch.cat(pieces)

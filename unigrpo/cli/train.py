@@ -15,6 +15,7 @@ from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.config.load import flatten, load_config
 from unigrpo.data.stream import MixedStream
 from unigrpo.errors import LostWorkerError, OutOfMemoryError
+from unigrpo.learner import MICRO_BATCH
 from unigrpo.memory import usage
 from unigrpo.models.ids import IdTable
 from unigrpo.models.load import text_side
@@ -50,7 +51,7 @@ def _memory() -> Metrics:
     return {f"memory/{name}": used for name, used in usage().items()}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """What all attempts at a run have in common."""
 
@@ -58,6 +59,8 @@ class Run:
     held_out: Sequence[Prompt]
     scorer: TaskScorer
     ids: IdTable
+    opened: bool = False
+    """Whether the folder is this run's: before, it may hold one that is to be replaced."""
 
 
 def _attempts(config: TrainConfig, run: Run) -> Metrics:
@@ -71,18 +74,19 @@ def _attempts(config: TrainConfig, run: Run) -> Metrics:
             if lost > config.cluster.max_restarts:
                 raise
             print(
-                f"unigrpo: {error} Going on from the last checkpoint ({lost} of cluster.max_restarts="
+                f"unigrpo: {error} Going on from the last checkpoint, if there is one ({lost} of cluster.max_restarts="
                 f"{config.cluster.max_restarts}).",
                 file=sys.stderr,
             )
             if isinstance(error, OutOfMemoryError):
                 config = _smaller(config, error)
-        config = replace(config, resume=True, overwrite=False)
+            if run.opened:
+                config = replace(config, resume=True, overwrite=False)
 
 
 def _smaller(config: TrainConfig, error: OutOfMemoryError) -> TrainConfig:
     likelihood = config.algo.likelihood
-    if likelihood.micro_batch == 1:
+    if error.key != MICRO_BATCH or likelihood.micro_batch == 1:
         raise error
     likelihood = replace(likelihood, micro_batch=likelihood.micro_batch // 2)
     print(f"unigrpo: trying algo.likelihood.micro_batch={likelihood.micro_batch}", file=sys.stderr)
@@ -94,6 +98,7 @@ def _attempt(config: TrainConfig, run: Run, lost: int) -> Metrics:
     state = RunState(**found[1]) if found else RunState()
     with _started(config, run, found[0] if found else None, lost) as workers:
         folder = open_run(config.output, config, config.resume, config.overwrite)
+        run.opened = True
         with closing(Tracker(folder, config.tracking, folder.name, flatten(config))) as tracker:
             tracker.rewind(state.step or -1)
             return train(config, workers, run.prompts, run.held_out, tracker, folder, state)

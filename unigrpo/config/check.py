@@ -142,10 +142,11 @@ def _generates_from_a_checkpoint(it: GenerateConfig) -> str | None:
 
 
 def _updates_are_not_rounded_away(it: TrainConfig | SFTConfig) -> str | None:
-    if it.model.dtype == "bfloat16" and it.model.lora.rank == 0:
+    if it.model.dtype == "bfloat16" and it.model.lora.rank == 0 and not it.cluster.zero:
+        zero = ", or set cluster.zero=1, which keeps float32 copies" if isinstance(it, TrainConfig) else ""
         return (
             f"model.dtype is bfloat16, in which an update of optim.lr={it.optim.lr:g} to a weight is rounded away: "
-            "train adapters with model.lora.rank=16, or use float32."
+            f"train adapters with model.lora.rank=16, or use float32{zero}."
         )
     return None
 

@@ -29,7 +29,22 @@ def scorers_leave_room(it: TrainConfig) -> str | None:
             f"cluster.reward_gpus is {cluster.reward_gpus:g}, but {on_each} of the reward workers share the GPU of a "
             "rank with the policy: set it lower, or cluster.layout=separate."
         )
+    if cluster.reward_gpus > 1 and cluster.reward_gpus % 1:
+        return f"cluster.reward_gpus is {cluster.reward_gpus:g}: above 1, Ray gives whole GPUs only."
     return None
 
 
-CLUSTER_RULES = [stale_samples_come_from_elsewhere, half_precision_has_masters, scorers_leave_room]
+def what_sleeps_is_there(it: TrainConfig) -> str | None:
+    """With LoRA the reference is the policy with its adapters off, and without KL there is none."""
+    if it.cluster.sleep and (it.algo.beta == 0 or it.model.lora.rank):
+        why = "algo.beta is 0" if it.algo.beta == 0 else "with model.lora it is the policy itself"
+        return f"cluster.sleep is true, but there is no reference to rest ({why}): drop it."
+    return None
+
+
+CLUSTER_RULES = [
+    stale_samples_come_from_elsewhere,
+    half_precision_has_masters,
+    scorers_leave_room,
+    what_sleeps_is_there,
+]

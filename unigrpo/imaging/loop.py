@@ -70,7 +70,7 @@ def train_tokenizer(
         _restore(network, engine, resume_from)
 
     def save() -> Callable[[], Path]:
-        write = partial(_write, copy.deepcopy(network), engine.state())
+        write = partial(_write, copy.deepcopy(network).to("cpu"), engine.state())
         return partial(checkpoint.save, run, engine.step_count, write, {}, config.checkpoint.keep)
 
     metrics: Metrics = {}

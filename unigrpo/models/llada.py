@@ -17,6 +17,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_
 from unigrpo.models.llada_config import LladaConfig
 from unigrpo.types import Support
 
+UseOfHead = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 Rope = tuple[Tensor, Tensor]
 """Cosine and sine of each position's angles, [B or 1, T, K] float32."""
 
@@ -65,9 +66,19 @@ class LLaDAHead(nn.Linear):
     The slice is taken in `forward`, where engines that shard parameters have gathered them.
     """
 
-    def forward(self, hidden_D: Tensor, start: int = 0, stop: int | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the logits of the ids from start up to stop, [..., stop - start]."""
-        return functional.linear(hidden_D, self.weight[start:stop])
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, hidden_D: Tensor, start: int = 0, stop: int | None = None, use: UseOfHead | None = None
+    ) -> Tensor:
+        """Return the logits of the ids from start up to stop, [..., stop - start], or what `use` makes of them.
+
+        Args:
+            use: is given what makes logits of hidden states, and the hidden states.
+        """
+
+        def logits(part_D: Tensor) -> Tensor:
+            return functional.linear(part_D, self.weight[start:stop])
+
+        return logits(hidden_D) if use is None else use(logits, hidden_D)
 
 
 class LLaDATransformer(nn.Module):
@@ -158,11 +169,19 @@ class LLaDAModelLM(PreTrainedModel):
         """
         if support is None:
             return self.transformer.ff_out(hidden_D).float()
-        logits = self.transformer.ff_out(hidden_D, support.start, support.stop).float()
-        if support.banned:
-            columns = torch.tensor(support.banned, device=logits.device) - support.start
-            logits = logits.index_fill(-1, columns, float("-inf"))
-        return logits
+        return without_banned(self.transformer.ff_out(hidden_D, support.start, support.stop).float(), support)
+
+    def in_head(self, hidden_D: Tensor, support: Support, use: UseOfHead) -> Tensor:
+        """Return what `use(logits_of, hidden_D)` makes within one forward of the LM head.
+
+        However often `logits_of` is called, engines that shard the head bring it together once, and as often on one
+        rank as on the others.
+        """
+
+        def inside(linear: Callable[[Tensor], Tensor], states_D: Tensor) -> Tensor:
+            return use(lambda part_D: without_banned(linear(part_D).float(), support), states_D)
+
+        return self.transformer.ff_out(hidden_D, support.start, support.stop, inside)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, position_ids: Tensor | None = None
@@ -177,6 +196,14 @@ class LLaDAModelLM(PreTrainedModel):
         key_mask_BT = None if attention_mask is None else attention_mask.bool()
         logits_BTV = self.head_logits(self.hidden_states(input_ids, key_mask_BT, position_ids))
         return MaskedLMOutput(logits=logits_BTV)  # pyright: ignore[reportArgumentType]
+
+
+def without_banned(logits: Tensor, support: Support) -> Tensor:
+    """Return the logits of a support with -inf at its banned ids."""
+    if not support.banned:
+        return logits
+    columns = torch.tensor(support.banned, device=logits.device) - support.start
+    return logits.index_fill(-1, columns, float("-inf"))
 
 
 def attention_mask(key_mask_BT: Tensor | None) -> Tensor | None:
