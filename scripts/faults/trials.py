@@ -51,7 +51,7 @@ COLUMNS = (
     "hit a part of the run",
     "ended",
     "same weights",
-    "restarts from a checkpoint",
+    "restarts of all",
     "seconds, undisturbed",
     "seconds, median",
 )
@@ -157,7 +157,7 @@ class Trials:
             "hit": bool(hit),
             "status": status,
             "equal": self.weights(name) == weights,
-            "restarts": log.count("Going on from the last checkpoint"),
+            "restarts": log.count("of cluster.max_restarts="),
             "seconds": round(time.monotonic() - started, 1),
             "undisturbed": round(seconds, 1),
         }

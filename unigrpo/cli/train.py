@@ -73,11 +73,9 @@ def _attempts(config: TrainConfig, run: Run) -> Metrics:
             lost += 1
             if lost > config.cluster.max_restarts:
                 raise
-            print(
-                f"unigrpo: {error} Going on from the last checkpoint, if there is one ({lost} of cluster.max_restarts="
-                f"{config.cluster.max_restarts}).",
-                file=sys.stderr,
-            )
+            again = "Going on from the last checkpoint" if run.opened else "Starting again"
+            limit = f"{lost} of cluster.max_restarts={config.cluster.max_restarts}"
+            print(f"unigrpo: {error} {again} ({limit}).", file=sys.stderr)
             if isinstance(error, OutOfMemoryError):
                 config = _smaller(config, error)
             if run.opened:
