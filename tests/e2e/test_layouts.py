@@ -69,6 +69,19 @@ def test_sampling_ahead_uses_weights_that_are_one_batch_old_and_repeats_itself(t
     assert weights(tmp_path / "one") == weights(tmp_path / "other")
 
 
+def test_a_run_that_samples_ahead_ends_at_once_when_it_is_told_to(tmp_path):
+    ahead = ["cluster.layout=separate", "rollout.max_staleness=1", "steps=400", "checkpoint.every=400"]
+    args = train_args(tmp_path, tmp_path / "run", *ahead, "eval.every=1000")
+    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run/metrics.jsonl").exists() or not metrics(tmp_path / "run")[1:]:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert "and is saved" in err.splitlines()[-1]
+
+
 def victim(run_pid: int, title: str) -> psutil.Process:
     """An actor of one class, of the Ray that a run has started."""
     while True:
