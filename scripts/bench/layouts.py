@@ -25,7 +25,7 @@ LAYOUTS = {
     "ranks=2 zero=3": ["cluster.ranks=2", "cluster.zero=3"],
     "separate, one batch ahead": ["cluster.layout=separate", "rollout.max_staleness=1"],
 }
-COMPARED = ("policy/loss", "policy/logprob", "policy/kl", "reward/mean")
+COMPARED_STEPS = 20
 CONFIG = "configs/quickstart/rl.yaml"
 
 
@@ -42,15 +42,23 @@ def rows(run: Path) -> list[dict]:
 
 
 def largest_difference(run: list[dict], other: list[dict], name: str, steps: int) -> float:
-    """Largest difference of a metric over the first steps, relative to its mean size in them."""
+    """Largest relative difference of a metric over the first steps."""
     ours, theirs = ([row[name] for row in found if name in row][:steps] for found in (run, other))
-    size = statistics.fmean(map(abs, theirs)) or 1.0
-    return max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) / size
+    return max(abs(a - b) / abs(b) for a, b in zip(ours, theirs, strict=True))
+
+
+def same_until(run: list[dict], other: list[dict]) -> int:
+    """The last step before the first whose rewards differ."""
+    ours, theirs = ([row["reward/mean"] for row in found if "reward/mean" in row] for found in (run, other))
+    differ = [step for step, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b]
+    return differ[0] if differ else len(ours)
 
 
 def overhead(run: list[dict]) -> str:
-    """Share of the steps' time in which no worker worked, after the first steps."""
+    """Share of the steps' time in which no worker worked, after the first steps; of no meaning where work overlaps."""
     steps = [row for row in run if "time/step" in row][3:]
+    if any(row["rollout/staleness"] for row in steps):
+        return "-"
     if "time/busy_policy" not in steps[0]:
         busy = [row["time/sample"] + row["time/score"] + row["time/learn"] for row in steps]
     else:
@@ -84,9 +92,10 @@ def main() -> None:
         first = first or found
         accuracy = [row["eval/accuracy"] for row in found if "eval/accuracy" in row]
         differences = [
-            f"{largest_difference(found, first, name, steps):.1e}"
-            for name, steps in (("policy/loss", 10), ("policy/logprob", 10), ("policy/loss", args.steps))
+            f"{largest_difference(found, first, name, COMPARED_STEPS):.1e}"
+            for name in ("policy/logprob", "optim/grad_norm")
         ]
+        differences.append(str(same_until(found, first)))
         step = statistics.median(row["time/step"] for row in found if "time/step" in row)
         cells = [
             f"{accuracy[0]:.1%} -> {accuracy[-1]:.1%}",
