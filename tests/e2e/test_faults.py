@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,4 +14,6 @@ def test_a_run_whose_node_goes_while_another_joins_ends_with_the_same_weights(tm
     words = [sys.executable, str(TRIALS), "--trials", "1", "--kinds", "raylet of a node", "--out", str(tmp_path)]
     ended = subprocess.run(words, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.splitlines()[-1].startswith("| raylet of a node | 1 | 1 | 1 | 1 |"), ended.stdout
+    trials = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
+    assert sum(trial["hit"] for trial in trials) == 1
+    assert all(trial["equal"] and trial["status"] == 0 for trial in trials)
