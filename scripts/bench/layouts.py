@@ -79,7 +79,7 @@ def main() -> None:
     if not model.exists():
         unigrpo("sft", "configs/quickstart/sft.yaml", f"output={args.out / 'sft'}", "overwrite=true")
     print(
-        "| layout | accuracy | loss, 10 steps | log p, 10 steps | loss, all | seconds a step | overhead | all seconds |"
+        "| layout | accuracy | log p | gradient | same rewards until step | seconds a step | overhead | all seconds |"
     )
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     first: list[dict] = []

@@ -159,8 +159,10 @@ def test_a_job_that_is_stopped_saves_and_is_gone_on_with_to_the_same_end(head, f
     assert not (folder / "runs/job/model").exists()
 
     second = head.submit(folder, *SETTINGS, *LONG, "resume=true")
-    assert second.stdout is not None
-    assert second.stdout.readline()
+    assert second.stderr is not None
+    while " is at " not in (line := second.stderr.readline()):
+        assert line, second.communicate()
+    time.sleep(1)  # it follows now, and the job takes longer to start
     second.send_signal(signal.SIGINT)
     out, err = second.communicate(timeout=30)
     assert second.returncode == 130, out + err
