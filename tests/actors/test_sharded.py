@@ -8,7 +8,7 @@ from tests.actors.ranks import Case, go_on, leave_out, run
 CASES = [Case(stage, lora) for stage in range(4) for lora in (False, True)]
 ODD = [Case(stage, dtype="bfloat16") for stage in (1, 2, 3)] + [Case(2, offload=True), Case(3, offload=True)]
 ALONE = Case()
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
