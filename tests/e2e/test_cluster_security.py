@@ -29,7 +29,7 @@ from unigrpo.cli.main import main
 from unigrpo.cli.packages import HOME
 from unigrpo.config import ClusterSection
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 TOKEN = "fedcba9876543210" * 4
 OTHER = "0123456789abcdef" * 4
 STRANGER = "import ray; ray.init(address={!r}, logging_level=40); print('joined')"

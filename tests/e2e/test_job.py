@@ -19,7 +19,7 @@ from tests.e2e.runs import EVAL, REWARD, TRAIN, metrics, run, train_args, weight
 from unigrpo import checkpoint
 from unigrpo.cli.packages import HOME
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 TOKEN = "0123456789abcdef" * 4
 SETTINGS = [*TRAIN, EVAL, "rewards.digits.path=mine.py:digits", "output=runs/job"]
 LONG = ["steps=40", "checkpoint.every=40"]
@@ -164,7 +164,7 @@ def test_a_job_that_is_stopped_saves_and_is_gone_on_with_to_the_same_end(head, f
         assert line, second.communicate()
     time.sleep(1)  # it follows now, and the job takes longer to start
     second.send_signal(signal.SIGINT)
-    out, err = second.communicate(timeout=30)
+    out, err = second.communicate(timeout=60)
     assert second.returncode == 130, out + err
     assert re.search(r"job (\S+) goes on\.\n.*ray job logs --follow \1 .*\n.*ray job stop \1 ", err)
     until(lambda: all(job["status"] != "RUNNING" for job in head.jobs()))
