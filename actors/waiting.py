@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 from ray import ObjectRef
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from unigrpo.errors import LostWorkerError, UniGRPOError
 from unigrpo.memory import out_of_memory
@@ -19,18 +19,16 @@ RANKS_APART = ("gloo", "nccl", "connection closed by peer", "connection reset by
 """What torch says on the ranks that are left when one of them is gone."""
 
 
-def call(reference: ObjectRef, timeout: float | None = None, what: str = "a worker") -> Any:
+def call(reference: ObjectRef, what: str) -> Any:
     """The result of a remote call; what a user can act on is raised as what it is, not wrapped by Ray.
 
     Raises:
-        LostWorkerError: the worker died, or did not answer in time.
+        LostWorkerError: the worker died.
     """
     try:
-        return ray.get(reference, timeout=timeout)
+        return ray.get(reference)
     except RayTaskError as error:
         raise _cause(error, what) from None
-    except GetTimeoutError:
-        raise LostWorkerError(f"{what} did not answer within {timeout:.0f} s. The cluster has {free()}.") from None
     except RayActorError as error:
         if isinstance(getattr(error, "cause", None), UniGRPOError):
             raise error.cause from None  # pyright: ignore[reportAttributeAccessIssue]

@@ -36,10 +36,13 @@ class LostWorkerError(ClusterError):
 class OutOfMemoryError(LostWorkerError, MemoryError):
     """Memory ran out where no smaller part can be tried: it is one row, or several processes must keep step."""
 
-    def __init__(self, message: str, key: str = ""):
-        super().__init__(message, key)
-        self.key = key
-        """The setting that says how much is worked on at one time."""
+    def __init__(self, message: str, key: str, size: int):
+        """Args:
+        key: the setting that says how much is worked on at one time.
+        size: how much did not fit.
+        """
+        super().__init__(message, key, size)
+        self.key, self.size = key, size
 
     def __str__(self) -> str:
         return self.args[0]

@@ -58,7 +58,8 @@ class Portion:
                     raise
                 if self.size == 1 or not self.splits:
                     words = " ".join(str(error).split())[:300]
-                    raise OutOfMemoryError(f"Out of memory with {self.key}={self.size}: {words}.", self.key) from error
+                    message = f"Out of memory with {self.key}={self.size}: {words}."
+                    raise OutOfMemoryError(message, self.key, self.size) from error
             self._halve()
 
     def _halve(self) -> None:

@@ -43,8 +43,15 @@ KINDS = {
     "reward actor": ALONE,
     "rollout actor": ALONE,
     "raylet of a node": RANKS,
+    "stopped rank": [*RANKS, "cluster.watchdog=15"],
 }
-TITLES = {"policy rank": "ray::PolicyRank", "reward actor": "ray::RewardWorker", "rollout actor": "ray::RolloutWorker"}
+DEFAULT = list(KINDS)[:5]
+TITLES = {
+    "policy rank": "ray::PolicyRank",
+    "stopped rank": "ray::PolicyRank",
+    "reward actor": "ray::RewardWorker",
+    "rollout actor": "ray::RolloutWorker",
+}
 COLUMNS = (
     "killed",
     "trials",
@@ -118,10 +125,11 @@ class Trials:
         return found
 
     def kill_actor(self, kind: str) -> bool:
-        """Kills one of the actors of a kind, if there is one."""
+        """Kills one of the actors of a kind, or stops it so that it hangs, if there is one."""
         found = self.victims(kind)
         if found:
-            self.random.choice(found).kill()
+            chosen = self.random.choice(found)
+            (chosen.suspend if kind == "stopped rank" else chosen.kill)()
         return bool(found)
 
     def kill_node(self) -> bool:
@@ -190,7 +198,7 @@ def main() -> None:
     """Runs the trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20, help="of each kind that hit a part of the run")
-    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=DEFAULT)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

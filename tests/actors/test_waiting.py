@@ -36,7 +36,7 @@ PEER = RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer 
     [
         (ConfigError("model.device is wrong."), ConfigError, r"^model\.device is wrong\.$"),
         (torch.OutOfMemoryError("no room"), LostWorkerError, "the worker ran out of memory: no room"),
-        (OutOfMemoryError("k=1 is too much.", "k"), OutOfMemoryError, r"^k=1 is too much\.$"),
+        (OutOfMemoryError("k=1 is too much.", "k", 1), OutOfMemoryError, r"^k=1 is too much\.$"),
         (ray.exceptions.OwnerDiedError("ab", None, ""), LostWorkerError, "the worker lost another"),
         (PEER, LostWorkerError, "the worker lost another rank"),
         (KeyError("ours"), ray.exceptions.RayTaskError, "ours"),

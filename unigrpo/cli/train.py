@@ -73,22 +73,27 @@ def _attempts(config: TrainConfig, run: Run) -> Metrics:
             lost += 1
             if lost > config.cluster.max_restarts:
                 raise
+            if isinstance(error, OutOfMemoryError):
+                config = _smaller(config, error)
             again = "Going on from the last checkpoint" if run.opened else "Starting again"
             limit = f"{lost} of cluster.max_restarts={config.cluster.max_restarts}"
             print(f"unigrpo: {error} {again} ({limit}).", file=sys.stderr)
-            if isinstance(error, OutOfMemoryError):
-                config = _smaller(config, error)
             if run.opened:
                 config = replace(config, resume=True, overwrite=False)
 
 
 def _smaller(config: TrainConfig, error: OutOfMemoryError) -> TrainConfig:
-    likelihood = config.algo.likelihood
-    if error.key != MICRO_BATCH or likelihood.micro_batch == 1:
+    """The config with half of what did not fit, where that was not tried already.
+
+    Raises:
+        OutOfMemoryError: one row is too much.
+    """
+    if error.key != MICRO_BATCH or error.size == 1:
         raise error
-    likelihood = replace(likelihood, micro_batch=likelihood.micro_batch // 2)
-    print(f"unigrpo: trying algo.likelihood.micro_batch={likelihood.micro_batch}", file=sys.stderr)
-    return replace(config, algo=replace(config.algo, likelihood=likelihood))
+    print(f"unigrpo: trying {MICRO_BATCH}={error.size // 2}", file=sys.stderr)
+    return replace(
+        config, algo=replace(config.algo, likelihood=replace(config.algo.likelihood, micro_batch=error.size // 2))
+    )
 
 
 def _attempt(config: TrainConfig, run: Run, lost: int) -> Metrics:
