@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,9 @@ class Head(NamedTuple):
         """Starts `unigrpo submit` in a folder."""
         command = [sys.executable, "-m", "unigrpo", "submit", *args, "--address", self.address]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=folder, env=self.env | env, **pipes)
+        # What a shell starts in the background ignores Ctrl-C, the tests and all they start included.
+        listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(command, cwd=folder, env=self.env | env, preexec_fn=listen, **pipes)
 
 
 def free_ports(count: int) -> list[int]:
