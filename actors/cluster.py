@@ -16,7 +16,7 @@ from actors.placement import plan, reserve
 from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer, Watch
 from actors.spawn import sharded, spawn
 from rewards.source import absolute_spec
-from unigrpo.config import DataSection, RewardEntry, TrainConfig
+from unigrpo.config import DataSection, RewardEntry, TrainConfig, tasks_of
 from unigrpo.errors import LostWorkerError
 from unigrpo.models.ids import IdTable
 from unigrpo.train import Workers
@@ -42,7 +42,10 @@ def _data(section: DataSection) -> DataSection:
 
 
 def _rewards(rewards: dict[str, RewardEntry]) -> dict[str, RewardEntry]:
-    return {name: replace(entry, path=absolute_spec(entry.path)) for name, entry in rewards.items()}
+    return {
+        name: replace(entry, path=absolute_spec(entry.path), python=_path(entry.python))
+        for name, entry in rewards.items()
+    }
 
 
 @contextmanager
@@ -70,12 +73,16 @@ def started(config: TrainConfig, ids: IdTable, resume_from: Path | None, lost: i
             Actors(name, getattr(crew, name), config.cluster.watchdog) for name in ("policy", "rollout", "reward")
         )
         separate = config.cluster.layout == "separate"
-        learner, sampler = RemoteLearner(policy, separate), RemoteSampler(rollout if separate else policy)
+        tasks = tasks_of(config)
+        streams = {name: task.rollout for name, task in tasks.items()}
+        together = not separate and config.cluster.zero == 3
+        learner = RemoteLearner(policy, separate)
+        sampler = RemoteSampler(rollout if separate else policy, streams, together)
         if separate:
             sampler.load(learner.weights())
         yield Workers(
             sampler=sampler,
-            scorer=RemoteScorer(reward),
+            scorer=RemoteScorer(reward, {name: task.rewards for name, task in tasks.items()}),
             learner=learner,
             ids=ids,
             report=Watch(vars(crew), lost).report,

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +14,13 @@ import torch
 from ray import ObjectRef
 from ray.actor import ActorHandle
 
-from actors.waiting import call, gather
+from actors.waiting import call, completed, gather
 from actors.workers import Published
+from rewards.compose import Entries, finished
+from rewards.score import Judged
+from rollout.sampler import portions
 from unigrpo.batch import Batch
+from unigrpo.config import SamplingSection
 from unigrpo.memory import GB
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
@@ -33,14 +37,25 @@ class Actors:
     def __init__(self, what: str, handles: list[ActorHandle], watchdog: float):
         self.what, self.handles, self.watchdog = f"the {what} worker", handles, watchdog
 
+    def ask(self, number: int, name: str, *args: Any) -> ObjectRef:
+        """A question to one of them, not waited for; each answers in the order it was asked."""
+        return self.handles[number % len(self.handles)].run.remote(name, *args)
+
+    def wait(self, asked: Sequence[ObjectRef]) -> list[Any]:
+        """The answers to what was asked."""
+        return gather(asked, self.watchdog, self.what)
+
+    def as_ready(self, asked: Sequence[ObjectRef]) -> Iterator[Any]:
+        """The answers to what was asked, as they come."""
+        return completed(asked, self.watchdog, self.what)
+
     def all(self, name: str, *args: Any) -> list[Any]:
         """The answers of all to one question."""
         return self.each(name, [args] * len(self.handles))
 
     def each(self, name: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The answers to a question for each of the first workers."""
-        asked = zip(self.handles, args, strict=False)
-        return gather([actor.run.remote(name, *own) for actor, own in asked], self.watchdog, self.what)
+        return self.wait([self.ask(number, name, *own) for number, own in enumerate(args)])
 
 
 class Watch:
@@ -121,8 +136,12 @@ class RemoteLearner:
 class RemoteSampler:
     """Samplers: those of the policy's ranks, or rollout workers. Each answers some of the prompts."""
 
-    def __init__(self, workers: Actors):
-        self.workers = workers
+    def __init__(self, workers: Actors, streams: Mapping[str, SamplingSection], together: bool):
+        """Args:
+        streams: the settings of each stream by name.
+        together: whether all have to be asked the same number of times, because they hold parts of one model.
+        """
+        self.workers, self.streams, self.together = workers, streams, together
         self.weights: Published | None = None
 
     def load(self, weights: Published | None) -> None:
@@ -142,6 +161,17 @@ class RemoteSampler:
         groups = [[share[at : at + group_size] for at in range(0, len(share), group_size)] for share in shares]
         return [rollout for at in range(len(prompts)) for rollout in groups[at % count][at // count]]
 
+    def stream(self, prompts: Sequence[Prompt], group_size: int, step: int | str) -> Iterator[list[Rollout]]:
+        """See `rollout.sampler.Sampler.stream`."""
+        if self.together:
+            yield self.sample(prompts, group_size, step)
+            return
+        first = () if self.weights is None else (self.weights,)
+        parts = portions(prompts, group_size, self.streams)
+        yield from self.workers.as_ready(
+            [self.workers.ask(at, "sample", *first, part, group_size, step, None) for at, part in enumerate(parts)]
+        )
+
     def with_behaviour(self, batches: Sequence[Batch]) -> list[Batch]:
         """Adds the log-probabilities that the rollout workers' weights give to the responses; each scores some."""
         count = len(self.workers.handles)
@@ -154,18 +184,27 @@ class RemoteSampler:
 
 
 class RemoteScorer:
-    """A pool of scorers; those of one prompt are scored by one of them."""
+    """A pool of scorers; the rollouts of one prompt are judged by one of them, what they earn is put together here."""
 
-    def __init__(self, workers: Actors):
-        self.workers = workers
+    def __init__(self, workers: Actors, tasks: Mapping[str, Entries]):
+        self.workers, self.tasks = workers, tasks
+        self.turn = 0
 
-    def score(self, rollouts: list[Rollout]) -> list[Scored]:
-        """See `rewards.scorer.Scorer.score`."""
+    def begin(self, rollouts: list[Rollout]) -> Callable[[], list[Judged]]:
+        """See `rewards.tasks.TaskScorer.begin`; the workers judge while the caller goes on."""
         prompts = [rollout.prompt.id for rollout in rollouts]
         starts = [at for at, name in enumerate(prompts) if at == 0 or name != prompts[at - 1]]
         size = -(-len(starts) // len(self.workers.handles))
         cuts = [*starts[::size], len(rollouts)]
-        shares = [(rollouts[start:end],) for start, end in pairwise(cuts)]
-        found = (item for share in self.workers.each("score", shares) for item in share)
-        scored = zip(rollouts, found, strict=True)
-        return [Scored(rollout=rollout, reward=reward, parts=parts) for rollout, (reward, parts) in scored]
+        asked = [
+            self.workers.ask(self.turn + at, "judge", rollouts[start:end])
+            for at, (start, end) in enumerate(pairwise(cuts))
+        ]
+        self.turn += len(asked)
+        return lambda: [item for share in self.workers.wait(asked) for item in share]
+
+    def finish(
+        self, begun: Sequence[tuple[Sequence[Rollout], Callable[[], list[Judged]]]], normalize: bool = True
+    ) -> list[Scored]:
+        """See `rewards.tasks.TaskScorer.finish`."""
+        return finished(self.tasks, begun, normalize)

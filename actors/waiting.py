@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -39,6 +39,17 @@ def call(reference: ObjectRef, what: str) -> Any:
 
 def gather(references: Sequence[ObjectRef], timeout: float | None, what: str) -> list[Any]:
     """The results of calls to several workers; the first failure ends the waiting, as the others may wait for it."""
+    for _ in completed(references, timeout, what):
+        pass
+    return [call(reference, what=what) for reference in references]
+
+
+def completed(references: Sequence[ObjectRef], timeout: float | None, what: str) -> Iterator[Any]:
+    """The results of calls as they come; the limit is that of waiting for the next one.
+
+    Raises:
+        LostWorkerError: a worker died, or none answered in time.
+    """
     pending = list(references)
     ends = math.inf if timeout is None else time.monotonic() + timeout
     while pending:
@@ -47,11 +58,10 @@ def gather(references: Sequence[ObjectRef], timeout: float | None, what: str) ->
         # In slices: a thread that waits when the cluster is left would go on waiting.
         done, pending = ray.wait(pending, timeout=max(0.0, min(SLICE_SECONDS, ends - time.monotonic())))
         if done:
-            call(done[0], what=what)
+            yield call(done[0], what=what)
             ends = math.inf if timeout is None else time.monotonic() + timeout
         elif time.monotonic() >= ends:
             raise LostWorkerError(f"{what} did not answer within {timeout:.0f} s. The cluster has {free()}.")
-    return [call(reference, what=what) for reference in references]
 
 
 def within(timeout: float, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -16,6 +16,7 @@ from ray import ObjectRef
 from ray.actor import ActorHandle
 from torch import Tensor
 
+from rewards.score import Judged
 from rewards.tasks import TaskScorer
 from rollout.colocated import (
     Colocated,
@@ -247,6 +248,6 @@ class RewardWorker(Hosted):
         super().__init__(config)
         self.scorer = TaskScorer({name: task.rewards for name, task in tasks_of(config).items()})
 
-    def score(self, rollouts: list[Rollout]) -> list[tuple[float, dict[str, float]]]:
-        """Reward and parts of each, without the rollouts: pictures need not travel back."""
-        return [(item.reward, item.parts) for item in self.scorer.score(rollouts)]
+    def judge(self, rollouts: list[Rollout]) -> list[Judged]:
+        """What the rewards say of each, without the rollouts: pictures need not travel back."""
+        return self.scorer.begin(rollouts)()

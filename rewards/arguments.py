@@ -1,7 +1,7 @@
 """What a reward is handed: arguments by name, of one rollout or, under plural names, of many at once."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,18 @@ class Parameters:
     def of(cls, function: Callable[..., Any]) -> "Parameters":
         """Read the signature of a function, a class or an object that can be called."""
         found = inspect.signature(function).parameters.values()
-        by_name = [p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        return cls.read((p.name, p.kind.name, p.default is p.empty) for p in found)
+
+    @classmethod
+    def read(cls, found: Iterable[tuple[str, str, bool]]) -> "Parameters":
+        """Read parameters given as a name, the name of a kind of `inspect.Parameter`, and whether it has no default."""
+        found = list(found)
+        by_name = [(name, bare) for name, kind, bare in found if kind in ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY")]
         return cls(
-            names=tuple(p.name for p in by_name),
-            required=tuple(p.name for p in by_name if p.default is p.empty),
-            positional=next((p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)), None),
-            everything=any(p.kind is p.VAR_KEYWORD for p in found),
+            names=tuple(name for name, _ in by_name),
+            required=tuple(name for name, bare in by_name if bare),
+            positional=next((name for name, kind, _ in found if kind in ("POSITIONAL_ONLY", "VAR_POSITIONAL")), None),
+            everything=any(kind == "VAR_KEYWORD" for _, kind, _ in found),
         )
 
 

@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Callable
 from difflib import get_close_matches
-from types import NoneType, UnionType
+from types import MethodType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rewards.arguments import Parameters
@@ -12,8 +12,9 @@ from rewards.source import location, raised_at
 from unigrpo.config.secrets import filled, meant
 from unigrpo.errors import ConfigError, RewardError, UniGRPOError
 
-Built = dict[tuple[type, str], Callable[..., Any]]
-"""The objects that were built, by class and settings: two entries that agree in both share one."""
+Built = dict[tuple[Any, ...], Any]
+"""The objects that were built and the processes that hold some, by class and settings: two entries that agree in both
+share one."""
 
 
 def build(name: str, cls: type, args: dict[str, Any], built: Built) -> Callable[..., Any]:
@@ -23,11 +24,27 @@ def build(name: str, cls: type, args: dict[str, Any], built: Built) -> Callable[
         ConfigError: a setting is unknown, missing or of the wrong type, or the constructor refuses it.
         RewardError: the class is no reward, or its constructor failed.
     """
-    key = cls, json.dumps(args, sort_keys=True, default=repr)
+    key = cls, of_settings(args)
     if key not in built:
         _check(name, cls, args)
         built[key] = _constructed(name, cls, args)
     return built[key]
+
+
+def of_settings(args: dict[str, Any]) -> str:
+    """Return the same text for equal settings."""
+    return json.dumps(args, sort_keys=True, default=repr)
+
+
+def unbuilt(name: str, cls: type, args: dict[str, Any]) -> Callable[..., Any]:
+    """Return what the objects of a class are called with, without building one.
+
+    Raises:
+        ConfigError: as `build` does.
+        RewardError: the class is no reward.
+    """
+    _check(name, cls, args)
+    return MethodType(next(vars(base)["__call__"] for base in cls.__mro__ if "__call__" in vars(base)), cls)
 
 
 def no_such_argument(name: str, key: str, parameters: tuple[str, ...]) -> str:

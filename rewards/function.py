@@ -1,13 +1,23 @@
 """A reward ready to be called, on one rollout or on many."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from rewards.arguments import OF_MANY, OF_ONE, Parameters, available
+from rewards.isolation.pool import Pool
 from unigrpo.config.secrets import filled
 from unigrpo.errors import RewardError
 from unigrpo.types import Prompt, Rollout, Task
+
+OnError = Literal["nan", "zero", "raise"]
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Return whether a function, a class's objects or an object are awaited."""
+    called = function if inspect.isfunction(function) else getattr(function, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,18 @@ class RewardFunction:
     tasks: tuple[Task, ...]
     settings: dict[str, Any] = field(repr=False)
     parameters: Parameters
+    group: bool = False
+    """Whether one call judges the rollouts of one prompt, instead of all."""
+    timeout: float | None = None
+    """Seconds of one call."""
+    on_error: OnError = "nan"
+    pool: Pool | None = None
+    """Where it runs, if not in this process; `function` is not called then."""
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether it is awaited."""
+        return is_async(self.function)
 
     def filled(self) -> "RewardFunction":
         """Return it with the settings that are in environment variables, which are read here.
@@ -32,10 +54,6 @@ class RewardFunction:
         """Return what the function says of one rollout, unchecked."""
         return self.function(**self.bind(rollout))
 
-    def call_many(self, rollouts: Sequence[Rollout]) -> Any:
-        """Return what a function of many rollouts says of these, unchecked."""
-        return self.function(**self.bind_many(rollouts))
-
     def bind(self, rollout: Rollout) -> dict[str, Any]:
         """Return the arguments by name: settings first, then the rollout, then the columns of the prompt's row.
 
@@ -44,6 +62,8 @@ class RewardFunction:
         """
         self._check_task(rollout.prompt)
         found = {**available(rollout), **self.settings}
+        if self.pool is not None:
+            del found["rollout"]  # which cannot be handed to another process
         for name in self.parameters.required:
             if name not in found:
                 raise self._missing(name, rollout.prompt, found)

@@ -1,11 +1,12 @@
 """Scoring rollouts of several tasks, each by the rewards of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rewards.classes import Built
+from rewards.compose import Entries, finished
+from rewards.score import Judged
 from rewards.scorer import Scorer
-from unigrpo.config import RewardEntry
 from unigrpo.errors import RewardError, UniGRPOError
 from unigrpo.types import Prompt, Rollout, Scored
 
@@ -13,8 +14,9 @@ from unigrpo.types import Prompt, Rollout, Scored
 class TaskScorer:
     """One scorer for each task of a run; a reward that several share with the same settings is built once."""
 
-    def __init__(self, tasks: Mapping[str, Mapping[str, RewardEntry]]) -> None:
+    def __init__(self, tasks: Mapping[str, Entries]) -> None:
         built: Built = {}
+        self.tasks = tasks
         self.scorers: dict[str, Scorer] = {}
         for name, entries in tasks.items():
             with _of_task(name):
@@ -29,16 +31,34 @@ class TaskScorer:
                     raise RewardError("there are no prompts to be rewarded: give it data, or drop the task.")
                 scorer.check(own)
 
-    def score(self, rollouts: Sequence[Rollout]) -> list[Scored]:
-        """Return the rollouts in the same order, scored; see `Scorer.score`."""
+    def begin(self, rollouts: Sequence[Rollout]) -> Callable[[], list[Judged]]:
+        """Start what goes on by itself, and return how to get what the rewards say of each; see `Scorer.begin`."""
         places: dict[str, list[int]] = {}
         for place, rollout in enumerate(rollouts):
             places.setdefault(rollout.prompt.stream, []).append(place)
-        scored: dict[int, Scored] = {}
+        pending: dict[str, Callable[[], list[Judged]]] = {}
         for name, own in places.items():
             with _of_task(name):
-                scored |= zip(own, self.scorers[name].score([rollouts[place] for place in own]), strict=True)
-        return [scored[place] for place in range(len(rollouts))]
+                pending[name] = self.scorers[name].begin([rollouts[place] for place in own])
+
+        def finish() -> list[Judged]:
+            judged: dict[int, Judged] = {}
+            for name, own in places.items():
+                with _of_task(name):
+                    judged |= zip(own, pending[name](), strict=True)
+            return [judged[place] for place in range(len(rollouts))]
+
+        return finish
+
+    def finish(
+        self, begun: Sequence[tuple[Sequence[Rollout], Callable[[], list[Judged]]]], normalize: bool = True
+    ) -> list[Scored]:
+        """Return the rollouts of several beginnings, one after the other, each with its reward; see `compose`."""
+        return finished(self.tasks, begun, normalize)
+
+    def score(self, rollouts: Sequence[Rollout], normalize: bool = True) -> list[Scored]:
+        """Return the rollouts in the same order, each with its reward; see `compose`."""
+        return self.finish([(rollouts, self.begin(rollouts))], normalize)
 
 
 @contextmanager

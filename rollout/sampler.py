@@ -1,6 +1,6 @@
 """The sampler: prompts in, groups of rollouts out, whatever they ask for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,22 @@ from unigrpo.models.ids import text_support
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.models.load import Policy
 from unigrpo.types import DRAWING, Prompt, Rollout
+
+
+def portions(prompts: Sequence[Prompt], group_size: int, streams: Mapping[str, SamplingSection]) -> list[list[Prompt]]:
+    """Prompts in parts whose rollouts fill a batch; those of a part are of one kind, and about equally long.
+
+    Args:
+        streams: the settings of each stream by name.
+    """
+    parts: list[list[Prompt]] = []
+    for prompt in sorted(prompts, key=lambda prompt: (prompt.stream, prompt.task, len(prompt.tokens))):
+        room = max(1, streams[prompt.stream].batch_size // group_size)
+        kind = prompt.stream, prompt.task
+        if not parts or len(parts[-1]) == room or kind != (parts[-1][0].stream, parts[-1][0].task):
+            parts.append([])
+        parts[-1].append(prompt)
+    return parts
 
 
 class Sampler:
@@ -75,6 +91,11 @@ class Sampler:
 
             rollouts |= zip(members, self._portion(stream, settings).run(drawn), strict=True)
         return [rollouts[job] for job in range(len(jobs))]
+
+    def stream(self, prompts: Sequence[Prompt], group_size: int, step: int | str) -> Iterator[list[Rollout]]:
+        """Draws what `sample` draws, in parts as they are ready: the groups of as many prompts as fill a batch."""
+        for part in portions(prompts, group_size, self.streams):
+            yield self.sample(part, group_size, step)
 
     def _portion(self, stream: str, settings: SamplingSection) -> Portion:
         """How many responses of a stream are drawn at one time."""

@@ -1,4 +1,5 @@
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -32,3 +33,16 @@ def test_k_runs_over_powers_of_two_up_to_the_samples():
     assert powers_up_to(1) == [1]
     assert powers_up_to(6) == [1, 2, 4, 6]
     assert powers_up_to(8) == [1, 2, 4, 8]
+
+
+def test_a_response_whose_reward_failed_is_neither_right_nor_wrong():
+    scored = scored_group([1], [[1]] * 4, [1.0, 0.0, math.nan, 0.0]) + scored_group([2], [[1]] * 4, [1.0] * 4)
+    metrics = evaluation_metrics(scored, 4, {"": "r"})
+    assert metrics["eval/accuracy"] == metrics["eval/r"] == metrics["eval/reward"] == 5 / 7
+    assert metrics["eval/failed"] == 1 / 8
+    assert metrics["eval/pass@2"] == 1.0  # of the second prompt alone
+
+
+def test_without_any_reward_there_is_no_accuracy():
+    metrics = evaluation_metrics(scored_group([1], [[1]] * 2, [math.nan] * 2), 2, {"": "r"})
+    assert metrics == {"eval/failed": 1.0, "eval/truncated": 0.0}

@@ -1,4 +1,5 @@
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -249,3 +250,20 @@ def test_the_first_ratio_is_to_the_policy_that_sampled_where_another_learns():
     expected = (now - recorded[:, 0]).exp()[scored].mean()
     found = learner(algo).learn([replace(batch, behaviour_BUKC=recorded)])
     assert found["policy/ratio"] == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("advantage", ["grpo", "rloo", "reinforce++"])
+def test_a_rollout_without_a_known_reward_is_as_if_it_had_not_been_drawn(advantage):
+    algo = AlgoSection(advantage=advantage, beta=0.0)
+    whole = scored_group([7, 1], [[1, 2, 8], [2, 8], [3, 3, 3, 8], [1, 8]], [0.0, math.nan, 1.0, 3.0])
+    kept = [item for item in whole if item.known]
+    found, expected = (
+        first_gradient(algo, *make_batches(group, len(group), algo, seed=0, ids=IDS)) for group in (whole, kept)
+    )
+    assert torch.equal(found[0], expected[0])
+    assert found[1] == expected[1]
+
+
+def test_a_step_without_any_known_reward_has_no_batch():
+    scored = scored_group([7, 1], [[1, 8], [2, 8]], [math.nan] * 2)
+    assert make_batches(scored, 2, AlgoSection(), seed=0, ids=IDS) == []

@@ -119,13 +119,16 @@ def make_batches(
     """Builds the batches of one step, one for each task and shape.
 
     Args:
-        scored: rollouts of one prompt next to each other, `group_size` of each.
+        scored: rollouts of one prompt next to each other, `group_size` of each; those without a known reward are left
+            out.
         seed: the run's seed; with the rollout's id it gives the key of its masks.
     """
     rewards_PG = torch.tensor([item.reward for item in scored], dtype=torch.float64).view(-1, group_size)
     advantages_B = advantages(rewards_PG, algo.advantage, algo.psi).flatten().float()
     buckets: dict[tuple, list[int]] = {}
     for row, item in enumerate(scored):
+        if not item.known:
+            continue
         buckets.setdefault((item.rollout.prompt.task, _width(item.rollout)), []).append(row)
     return [_batch([scored[row].rollout for row in rows], advantages_B[rows], seed, ids) for rows in buckets.values()]
 

@@ -1,10 +1,11 @@
 """Evaluation: answer prompts, score the answers, report accuracy and pass@k."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from unigrpo.config import TaskSection
+from unigrpo.summary import fault_rates, part_means, share
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 SOLVED_AT = 1.0
@@ -20,11 +21,19 @@ class Samples(Protocol):
         ...
 
 
-class Scores(Protocol):
-    """Whatever scores rollouts: a `rewards.Scorer`, or an actor that hosts one."""
+Begun = tuple[Sequence[Rollout], Callable[[], Any]]
+"""Rollouts that are being judged, and how to wait for it."""
 
-    def score(self, rollouts: list[Rollout]) -> list[Scored]:
-        """Scores rollouts in their order."""
+
+class Scores(Protocol):
+    """Whatever scores rollouts: a `rewards.tasks.TaskScorer`, or one in actors."""
+
+    def begin(self, rollouts: list[Rollout]) -> Callable[[], Any]:
+        """Starts to judge rollouts, as far as that goes on beside what the caller does next."""
+        ...
+
+    def finish(self, begun: Sequence[Begun], normalize: bool = True) -> list[Scored]:
+        """Waits, and puts together what each rollout earns; without `normalize`, each by itself."""
         ...
 
 
@@ -61,33 +70,36 @@ def evaluation_metrics(scored: Sequence[Scored], samples: int, solved: Mapping[s
     for stream in streams:
         own = _metrics([item for item in scored if item.rollout.prompt.stream == stream], samples, solved[stream])
         metrics |= {name.replace("/", f"/{stream}/", 1): value for name, value in own.items()}
-    means = {
-        f"eval/{name}": sum(metrics[f"eval/{stream}/{name}"] for stream in streams) / len(streams)
-        for name in ("accuracy", "reward")
-    }
-    return means | metrics
+    for name in ("accuracy", "reward"):
+        found = [metrics[key] for stream in streams if (key := f"eval/{stream}/{name}") in metrics]
+        if found:
+            metrics[f"eval/{name}"] = sum(found) / len(found)
+    return metrics
 
 
 def _metrics(scored: Sequence[Scored], samples: int, solved: str) -> Metrics:
-    right = [item.parts.get(solved, 0.0) >= SOLVED_AT for item in scored]
-    groups = [sum(right[at : at + samples]) for at in range(0, len(right), samples)]
-    metrics = {
-        "eval/accuracy": sum(right) / len(right),
-        "eval/reward": sum(item.reward for item in scored) / len(scored),
-        "eval/truncated": sum(item.rollout.truncated for item in scored) / len(scored),
-    }
-    for k in powers_up_to(samples)[1:]:
-        metrics[f"eval/pass@{k}"] = sum(pass_at_k(samples, count, k) for count in groups) / len(groups)
-    return metrics | {f"eval/{name}": value for name, value in part_means(scored).items()}
+    """A response whose reward failed is neither right nor wrong; a prompt with one is left out of pass@k."""
+    right = [_right(item, solved) for item in scored]
+    judged = [found for found in right if found is not None]
+    known = [item.reward for item in scored if item.known]
+    metrics: Metrics = {}
+    if judged:
+        metrics["eval/accuracy"] = share(judged)
+    if known:
+        metrics["eval/reward"] = sum(known) / len(known)
+    metrics["eval/failed"] = share(not item.known for item in scored)
+    metrics["eval/truncated"] = share(item.rollout.truncated for item in scored)
+    groups = [right[at : at + samples] for at in range(0, len(right), samples)]
+    counts = [sum(map(bool, group)) for group in groups if None not in group]
+    for k in powers_up_to(samples)[1:] if counts else []:
+        metrics[f"eval/pass@{k}"] = sum(pass_at_k(samples, count, k) for count in counts) / len(counts)
+    found = part_means(scored) | fault_rates(scored)
+    return metrics | {f"eval/{name}": value for name, value in found.items()}
 
 
-def part_means(scored: Sequence[Scored]) -> dict[str, float]:
-    """Mean of each unweighted part, over the responses it applied to."""
-    values: dict[str, list[float]] = {}
-    for item in scored:
-        for name, value in item.parts.items():
-            values.setdefault(name, []).append(value)
-    return {name: sum(found) / len(found) for name, found in sorted(values.items())}
+def _right(item: Scored, solved: str) -> bool | None:
+    value = item.parts.get(solved, 0.0)
+    return None if math.isnan(value) else value >= SOLVED_AT
 
 
 def evaluate(
@@ -99,5 +111,6 @@ def evaluate(
     temperature: float | None = None,
 ) -> tuple[Metrics, list[Scored]]:
     """Answers every prompt `samples` times. The draws depend on the seed alone, so two policies see the same chance."""
-    scored = scorer.score(sampler.sample(prompts, samples, "eval", temperature))
+    rollouts = sampler.sample(prompts, samples, "eval", temperature)
+    scored = scorer.finish([(rollouts, scorer.begin(rollouts))], normalize=False)
     return evaluation_metrics(scored, samples, solved), scored

@@ -100,9 +100,14 @@ def _row(item: Scored) -> dict[str, Any]:
         "prompt": rollout.prompt.text,
         "output": rollout.output,
         "answer": rollout.prompt.answer,
-        "reward": _finite(item.reward),
-        "parts": {name: _finite(value) for name, value in item.parts.items()},
+        **earned(item),
     }
+
+
+def earned(item: Scored) -> dict[str, Any]:
+    """What a rollout earned and why, as JSON; null is what is not known."""
+    found = {"reward": _finite(item.reward), "parts": {name: _finite(value) for name, value in item.parts.items()}}
+    return found | {name: value for name in ("notes", "faults") if (value := getattr(item, name))}
 
 
 def _finite(value: float) -> float | None:
@@ -116,13 +121,13 @@ def _table(step: int, scored: Sequence[Scored]) -> Table:
     table.add_column("reward", justify="right")
     for item in scored:
         prompt, output = item.rollout.prompt, item.rollout.output
-        cells = (_printable(prompt.text, 200), _printable(output, 400), _printable(prompt.answer or "", 60))
+        cells = (printable(prompt.text, 200), printable(output, 400), printable(prompt.answer or "", 60))
         table.add_row(*map(Text, cells), Text(f"{item.reward:.3g}"))
     return table
 
 
-def _printable(text: str, most: int) -> str:
-    """One line without control characters: a model may write terminal escapes."""
+def printable(text: str, most: int) -> str:
+    """One line of at most so many characters, none of which controls: a model may write terminal escapes."""
     line = " ".join(text.split())
     line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
     return line if len(line) <= most else line[: most - 1] + "…"

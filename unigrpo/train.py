@@ -1,7 +1,7 @@
 """UniGRPO's loop: sample, score, learn, hand over the weights, log. It knows nothing of Ray."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,17 +10,18 @@ from typing import Any, Protocol
 
 from unigrpo import checkpoint
 from unigrpo.ahead import Ahead
-from unigrpo.algo.advantage import EQUAL
 from unigrpo.batch import Batch, make_batches
 from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.data.stream import MixedStream
 from unigrpo.errors import TrainingError
-from unigrpo.evaluate import Samples, Scores, evaluate, part_means, solved_by
+from unigrpo.evaluate import Samples, Scores, evaluate, solved_by
+from unigrpo.failing import Failing
 from unigrpo.models.ids import IdTable
 from unigrpo.progress import SHOWN, progress
 from unigrpo.stopping import stoppable
+from unigrpo.summary import differ, summarize
 from unigrpo.tracking import Tracker
-from unigrpo.types import Metrics, Prompt, Scored
+from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 
 class Learns(Protocol):
@@ -49,6 +50,10 @@ class Learns(Protocol):
 
 class SamplesFresh(Samples, Protocol):
     """A sampler that can be given new weights."""
+
+    def stream(self, prompts: Sequence[Prompt], group_size: int, step: int | str) -> Iterator[list[Rollout]]:
+        """Draws what `sample` draws, in parts as they are ready: whole groups, in any order."""
+        ...
 
     def load(self, weights: Any) -> None:
         """Takes what the learner's `weights` gave."""
@@ -87,48 +92,27 @@ def _clock(metrics: Metrics, name: str):
     metrics[f"time/{name}"] = metrics.get(f"time/{name}", 0.0) + time.perf_counter() - started
 
 
-def _alive(rewards: Sequence[float]) -> bool:
-    return max(rewards) - min(rewards) > EQUAL
-
-
-def summarize(scored: Sequence[Scored], group_size: int) -> Metrics:
-    """Rewards and lengths of one step, over all tasks and, when there are several, of each."""
-    streams = dict.fromkeys(item.rollout.prompt.stream for item in scored)
-    metrics = _summary(scored, group_size)
-    if len(streams) > 1:
-        for stream in streams:
-            own = _summary([item for item in scored if item.rollout.prompt.stream == stream], group_size)
-            metrics |= {name.replace("/", f"/{stream}/", 1): value for name, value in own.items()}
-    return metrics
-
-
-def _summary(scored: Sequence[Scored], group_size: int) -> Metrics:
-    rewards = [item.reward for item in scored]
-    mean = sum(rewards) / len(rewards)
-    groups = [rewards[at : at + group_size] for at in range(0, len(rewards), group_size)]
-    lengths = [int(item.rollout.sampled.sum()) for item in scored]
-    return {
-        "reward/mean": mean,
-        "reward/std": (sum((value - mean) ** 2 for value in rewards) / len(rewards)) ** 0.5,
-        "reward/zero_std": sum(not _alive(group) for group in groups) / len(groups),
-        "rollout/length": sum(lengths) / len(lengths),
-        "rollout/truncated": sum(item.rollout.truncated for item in scored) / len(scored),
-    } | {f"reward/{name}": value for name, value in part_means(scored).items()}
-
-
 def collect(config: TrainConfig, workers: Workers, prompts: MixedStream, step: int, metrics: Metrics) -> list[Scored]:
     """Samples and scores one step's groups; with `dynamic_sampling`, refills those whose rewards are all equal."""
     size = config.rollout.group_size
 
     def draw(count: int, name: int | str) -> list[list[Scored]]:
+        asked = prompts.take(count)
+        place = {(prompt.stream, prompt.id): at for at, prompt in enumerate(asked)}
+
+        def order(group: list[Scored]) -> int:
+            prompt = group[0].rollout.prompt
+            return place[prompt.stream, prompt.id]
+
         with _clock(metrics, "sample"):
-            rollouts = workers.sampler.sample(prompts.take(count), size, name)
+            begun = [(part, workers.scorer.begin(part)) for part in workers.sampler.stream(asked, size, name)]
         with _clock(metrics, "score"):
-            scored = workers.scorer.score(rollouts)
-        return [scored[at : at + size] for at in range(0, len(scored), size)]
+            scored = workers.scorer.finish(begun)
+        groups = [scored[at : at + size] for at in range(0, len(scored), size)]
+        return sorted(groups, key=order)
 
     def alive(group: list[Scored]) -> bool:
-        return _alive([item.reward for item in group])
+        return differ([item.reward for item in group])
 
     groups = draw(config.rollout.prompts_per_step, step)
     for extra in range(config.algo.dynamic_sampling):
@@ -190,6 +174,7 @@ def train(
 
     if state.step == 0:
         last = _evaluate(config, workers, held_out, tracker, state)
+    failing = Failing(config.scoring)
     shown = (*SHOWN, *(f"eval/{name}/accuracy" for name in config.tasks))
     with (
         progress(run.name, config.steps, state.step, shown) as bar,
@@ -205,7 +190,8 @@ def train(
             saves.stop_if_asked(state.step)
             with _clock(metrics, "learn"):
                 try:
-                    metrics |= workers.learner.learn(drawn.batches)
+                    failing.check(drawn.scored)
+                    metrics |= workers.learner.learn(drawn.batches) if drawn.batches else {}
                 except TrainingError as error:
                     saves.finish()
                     raise _dumped(error, run, workers, tracker, step, drawn.scored) from None
@@ -221,7 +207,7 @@ def train(
             tracker.log_rollouts(state.step, drawn.scored)
             if held_out and _due(state.step, config.eval.every, config.steps):
                 last = ahead.run(partial(_evaluate, config, workers, held_out, tracker, state))
-                state.score = last["eval/accuracy"]
+                state.score = last.get("eval/accuracy")
                 bar.update(last, advance=0)
             if _due(state.step, config.checkpoint.every, config.steps):
                 saves.now(state.step)

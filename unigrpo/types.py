@@ -1,7 +1,8 @@
 """The records that flow through a step: Prompt -> Rollout -> Scored (-> Batch, in `unigrpo.batch`) -> Metrics."""
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from unigrpo.config.sections import DRAWING as DRAWING
 
 Task = Literal["text", "understand", "image", "think_image"]
 """Answer a text; answer about an image; draw; think about what to draw, then draw."""
+TASKS: tuple[Task, ...] = get_args(Task)
 Metrics = dict[str, float]
 
 
@@ -86,8 +88,21 @@ class Rollout:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
-    """A rollout with its reward and the unweighted parts it is the weighted sum of."""
+    """A rollout with its reward and what it is made of."""
 
     rollout: Rollout
     reward: float
+    """NaN when a reward failed, so that it is not known what the rollout earns."""
     parts: dict[str, float]
+    """What each reward said, as `NAME`, and what it is made of, as `NAME/PART`; NaN where it failed."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Why, by the name of the reward."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """How the response stopped a reward, or that a reward failed, by its name."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time that each reward took for it."""
+
+    @property
+    def known(self) -> bool:
+        """Whether no reward failed."""
+        return math.isfinite(self.reward)

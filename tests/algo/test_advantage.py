@@ -44,3 +44,19 @@ def test_wd1_weights_are_the_difference_of_two_softmaxes():
     for psi in (1.0, 0.5):
         expected = 2 * ((zscore / psi).softmax(-1) - (-zscore / psi).softmax(-1))
         assert torch.allclose(advantages(torch.tensor([[0.0, 1.0]]), "wd1", psi), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rollout_whose_reward_is_not_known_is_as_if_it_had_not_been_drawn(kind):
+    known = torch.tensor([[0.0, 1.0, 5.0], [2.0, 2.5, 4.0]], dtype=torch.float64)
+    row = torch.full((2, 1), torch.nan)
+    found = advantages(torch.cat([known[:, :1], row, known[:, 1:]], 1), kind)
+    assert found[:, 1].isnan().all()
+    assert torch.allclose(found[:, [0, 2, 3]], advantages(known, kind), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_group_of_which_one_reward_or_none_is_known_teaches_nothing(kind):
+    found = advantages(torch.tensor([[torch.nan, 3.0, torch.nan], [torch.nan] * 3, [0.0, 1.0, 2.0]]), kind)
+    assert found[:2].nan_to_num(0).eq(0).all()
+    assert found[2].isfinite().all()

@@ -273,6 +273,9 @@ def test_diff_names_exactly_what_differs():
         "rewards": ({}, None),
         "rewards.math.weight": (None, 2.0),
         "rewards.math.args": (None, {}),
+        "rewards.math.requires": (None, []),
+        "rewards.math.normalize": (None, "none"),
+        "rewards.math.memory_gb": (None, 4.0),
     }
 
 

@@ -121,4 +121,4 @@ def test_a_class_is_suggested_for_a_misspelt_one(entry):
 def test_an_object_that_fails_names_its_line(rollout, user_file):
     path = user_file("class Mine:\n    def __call__(self, response):\n        return response.nothing\n")
     with pytest.raises(RewardError, match=rf"raised AttributeError: .* at {path}:3, on rollout 3/p:1/0"):
-        Scorer({"mine": RewardEntry(path=f"{path}:Mine")}).score([rollout("")])
+        Scorer({"mine": RewardEntry(path=f"{path}:Mine", on_error="raise")}).score([rollout("")])

@@ -111,7 +111,7 @@ def test_an_optional_column_is_none_where_it_is_absent(rollout, scorer_of):
         ("return 'ab'", "returned 'ab' (str) for 2 rollouts: return a list"),
         ("return None", "returned None (NoneType) for 2 rollouts: return a list"),
         ("return np.zeros((2, 2))", "returned 2 values (list) for rollout 3/a/0: return one number."),
-        ("return [1.0, float('nan')]", "returned nan for rollout 3/b/0: return a finite number, or None."),
+        ("return [1.0, float('inf')]", "returned inf for rollout 3/b/0: return a finite number, None where"),
         ("return [1.0, 'x']", "returned 'x' (str) for rollout 3/b/0: return one number."),
     ],
 )
@@ -123,11 +123,27 @@ def test_what_is_no_list_of_rewards_is_an_error(rollout, scorer_of, body, messag
 
 def test_an_exception_names_the_line_and_the_rollouts(rollout, user_file):
     path = user_file("def mine(responses):\n    return [1 / len(r) for r in responses]\n")
-    with pytest.raises(RewardError) as error:
-        Scorer({"mine": RewardEntry(path=f"{path}:mine")}).score([rollout("a", id="a"), rollout("", id="b")])
-    assert f"raised ZeroDivisionError: division by zero at {path}:2, on 2 rollouts, the first of them 3/a/0." in str(
-        error.value
+    found = Scorer({"mine": RewardEntry(path=f"{path}:mine")}).score([rollout("a", id="a"), rollout("", id="b")])
+    message = f"raised ZeroDivisionError: division by zero at {path}:2, on 2 rollouts, the first of them 3/a/0."
+    assert [s.notes["mine"] for s in found] == [f"rewards.mine {message}"] * 2
+
+
+def test_a_reward_of_groups_is_called_for_each_prompt(rollout, user_file):
+    path = user_file(
+        "from rewards import reward\n"
+        "@reward('distinct', group=True)\n"
+        "def distinct(responses):\n"
+        "    return [len(set(responses)) / len(responses)] * len(responses)\n"
     )
+    items = [rollout(text, id=id) for text, id in [("a", "1"), ("a", "1"), ("b", "2"), ("c", "2"), ("a", "1")]]
+    scorer = Scorer({"mine": RewardEntry(path=f"{path}:distinct")})
+    assert [s.reward for s in scorer.score(items)] == [1 / 3, 1 / 3, 1.0, 1.0, 1 / 3]
+
+
+def test_a_reward_of_groups_takes_plural_names(user_file):
+    path = user_file("from rewards import reward\n@reward('one', group=True)\ndef one(response): return 1.0\n")
+    with pytest.raises(RewardError, match=r"rewards\.mine: .*rewards\.py:\d judges groups: take `responses`"):
+        resolve("mine", RewardEntry(path=f"{path}:one"))
 
 
 def test_singular_and_plural_names_do_not_mix(rollout, scorer_of):

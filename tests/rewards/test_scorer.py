@@ -1,3 +1,4 @@
+import math
 import pickle
 
 import numpy as np
@@ -64,8 +65,7 @@ def test_any_number_is_a_reward(rollout, scorer_of, body, value):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return float('nan')", "returned nan for rollout 3/p:1/0: return a finite number, or None."),
-        ("return float('-inf')", "returned -inf for rollout 3/p:1/0: return a finite number, or None."),
+        ("return float('-inf')", "returned -inf for rollout 3/p:1/0: return a finite number, None where"),
         ("return '1'", "returned '1' (str) for rollout 3/p:1/0: return one number."),
         ("return {'reward': 1}", "returned {'reward': 1} (dict) for rollout 3/p:1/0: return one number."),
         ("return [0.5, 1.0]", "returned 2 values (list) for rollout 3/p:1/0: return one number."),
@@ -79,13 +79,54 @@ def test_what_is_no_reward_names_reward_rollout_and_value(rollout, scorer_of, bo
     assert message in str(error.value)
 
 
-def test_an_exception_names_the_line_of_the_users_code(rollout, user_file):
+def test_an_exception_is_a_reward_that_is_not_known_and_names_the_line_of_the_users_code(rollout, user_file):
     path = user_file("import json\n\ndef mine(response):\n    return json.loads(response)\n")
-    with pytest.raises(RewardError) as error:
-        Scorer({"mine": RewardEntry(path=f"{path}:mine")}).score([rollout("{")])
-    message = str(error.value)
-    assert message.startswith("rewards.mine raised JSONDecodeError: Expecting property name")
-    assert f"at {path}:4, on rollout 3/p:1/0." in message
+    scorer = Scorer({"mine": RewardEntry(path=f"{path}:mine"), "exact_match": RewardEntry()})
+    broken, fine = scorer.score([rollout("{"), rollout("42")])
+    assert math.isnan(broken.reward)
+    assert not broken.known
+    assert math.isnan(broken.parts["mine"])
+    assert broken.parts["exact_match"] == 0
+    assert broken.faults == {"mine": "error"}
+    assert broken.notes["mine"].startswith("rewards.mine raised JSONDecodeError: Expecting property name")
+    assert f"at {path}:4, on rollout 3/p:1/0." in broken.notes["mine"]
+    assert (fine.reward, fine.faults, fine.notes) == (43.0, {}, {})
+
+
+@pytest.mark.parametrize("body", ["return 1 / len(response)", "return float('nan') if not response else 1.0"])
+@pytest.mark.parametrize(("on_error", "reward"), [(None, "nan"), ("nan", "nan"), ("zero", "0.0")])
+def test_on_error_says_what_a_failed_reward_is_worth(rollout, user_file, body, on_error, reward):
+    path = user_file(f"def mine(response):\n    {body}\n")
+    found = Scorer({"mine": RewardEntry(path=f"{path}:mine", on_error=on_error)}).score([rollout(""), rollout("x")])
+    assert [f"{s.reward}" for s in found] == [reward, "1.0"]
+    assert [s.faults for s in found] == [{"mine": "error"}, {}]
+
+
+@pytest.mark.parametrize("body", ["return 1 / len(response)", "return float('nan')"])
+def test_on_error_raise_stops_the_run(rollout, user_file, body):
+    path = user_file(f"def mine(response):\n    {body}\n")
+    with pytest.raises(RewardError, match=r"rewards\.mine .* rollout 3/p:1/0[.:]"):
+        Scorer({"mine": RewardEntry(path=f"{path}:mine", on_error="raise")}).score([rollout("")])
+
+
+def test_a_reward_without_weight_may_fail(rollout, user_file):
+    path = user_file("def mine(response): return 1 / len(response)")
+    scorer = Scorer({"mine": RewardEntry(path=f"{path}:mine", weight=0), "exact_match": RewardEntry()})
+    found = scorer.score([rollout("")])[0]
+    assert (found.reward, found.faults) == (0.0, {"mine": "error"})
+
+
+def test_a_score_has_parts_and_a_note(rollout, user_file):
+    path = user_file(
+        "from rewards import Score\n"
+        "def mine(response): return Score(0.5, parts={'length': len(response)}, note='why', fault='timeout')\n"
+    )
+    found = Scorer({"mine": RewardEntry(path=f"{path}:mine", weight=2)}).score([rollout("abc")])[0]
+    assert found.reward == 1.0
+    assert found.parts == {"mine": 0.5, "mine/length": 3.0}
+    assert found.notes == {"mine": "why"}
+    assert found.faults == {"mine": "timeout"}
+    assert set(found.seconds) == {"mine"}
 
 
 def test_no_rewards_is_an_error():
@@ -107,7 +148,7 @@ def test_scored_rollouts_survive_pickling(rollout):
 
 @pytest.mark.parametrize("body", ["return float('nan')", "return [1.0]", "return {}[response]"])
 def test_a_reward_that_fails_on_the_gold_answer_is_found_before_training(rollout, scorer_of, body):
-    with pytest.raises(RewardError, match="rollout gold-answer/p:1/0"):
+    with pytest.raises(RewardError, match="rollout gold-answer/p:1/0|gold answer of the first prompt, p:1"):
         scorer_of(body).check([rollout("").prompt])
 
 

@@ -16,9 +16,11 @@ from unigrpo.config import EvalConfig, RewardEntry, TaskSection, tasks_of
 from unigrpo.config.files import write_atomically
 from unigrpo.config.tasks import ALONE
 from unigrpo.evaluate import evaluation_metrics, solved_by
+from unigrpo.failing import check_failed
 from unigrpo.models.load import load_policy
 from unigrpo.progress import progress
 from unigrpo.runs import check_run, open_run
+from unigrpo.tracking import earned
 from unigrpo.types import Metrics, Scored
 
 
@@ -54,12 +56,14 @@ def evaluate_from(config: EvalConfig) -> Metrics:
     with progress("Evaluation", len(prompts)) as bar:
         for at in range(0, len(prompts), size):
             part = prompts[at : at + size]
-            scored += scorer.score(sampler.sample(part, config.samples, "eval"))
+            scored += scorer.score(sampler.sample(part, config.samples, "eval"), normalize=False)
             metrics = evaluation_metrics(scored, config.samples, solved_by(tasks))
             bar.update(metrics, advance=len(part))
+    folder = open_run(config.output, config, overwrite=config.overwrite)
+    _write_samples(folder, scored)
+    check_failed(scored, config.max_failed, f"{folder}/samples.jsonl")
     if len(tasks) == 1:
         metrics["eval/stderr"] = (metrics["eval/accuracy"] * (1 - metrics["eval/accuracy"]) / len(scored)) ** 0.5
-    folder = open_run(config.output, config, overwrite=config.overwrite)
     _write(folder, config, metrics, scored, len(prompts))
     return metrics
 
@@ -68,7 +72,7 @@ def _with_reward(task: TaskSection) -> TaskSection:
     return task if task.rewards else replace(task, rewards={"math": RewardEntry()})
 
 
-def _write(folder: Path, config: EvalConfig, metrics: Metrics, scored: list[Scored], prompts: int) -> None:
+def _write_samples(folder: Path, scored: list[Scored]) -> None:
     rows = [
         {
             "id": item.rollout.id,
@@ -77,14 +81,16 @@ def _write(folder: Path, config: EvalConfig, metrics: Metrics, scored: list[Scor
             "output": item.rollout.output,
             "extracted": answer_part(item.rollout.output),
             "answer": item.rollout.prompt.answer,
-            "reward": item.reward,
-            "parts": item.parts,
+            **earned(item),
             "truncated": item.rollout.truncated,
         }
         for item in scored
     ]
-    gallery.keep(folder, 0, scored)
     write_atomically(folder / "samples.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write(folder: Path, config: EvalConfig, metrics: Metrics, scored: list[Scored], prompts: int) -> None:
+    gallery.keep(folder, 0, scored)
     sampling = {name: asdict(task.rollout) for name, task in tasks_of(config).items()}
     sampling = sampling.get(ALONE, sampling)
     protocol = {"model": config.model.path, "prompts": prompts, "samples": config.samples, **sampling}

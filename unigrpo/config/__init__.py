@@ -5,6 +5,7 @@ from unigrpo.config.clip import ClipConfig
 from unigrpo.config.imaging import MagvitSection, PicturesSection, TokenizerConfig, TokenizerLossSection
 from unigrpo.config.init_mmada import InitMmadaConfig
 from unigrpo.config.pipeline import PipelineConfig, StageSection
+from unigrpo.config.rewards import RewardEntry, ScoringSection
 from unigrpo.config.sections import (
     CheckpointSection,
     ClusterSection,
@@ -14,7 +15,6 @@ from unigrpo.config.sections import (
     LoraSection,
     ModelSection,
     OptimSection,
-    RewardEntry,
     RolloutSection,
     SamplingSection,
     TrackingSection,
@@ -57,6 +57,7 @@ __all__ = [
     "SFTConfig",
     "SFTSection",
     "SamplingSection",
+    "ScoringSection",
     "StageSection",
     "StreamSection",
     "TaskSection",

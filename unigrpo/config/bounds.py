@@ -53,7 +53,7 @@ SAMPLING = {
 RANGES: dict[str, dict[str, Range]] = {
     "TrainConfig": {"steps": COUNT, "seed": NOT_NEGATIVE},
     "SFTConfig": {"steps": COUNT, "seed": NOT_NEGATIVE, "held_out_every": COUNT, "stop_below": POSITIVE},
-    "EvalConfig": {"seed": NOT_NEGATIVE, "samples": COUNT, "limit": COUNT},
+    "EvalConfig": {"seed": NOT_NEGATIVE, "samples": COUNT, "limit": COUNT, "max_failed": SHARE},
     "ClipConfig": {
         "steps": COUNT,
         "seed": NOT_NEGATIVE,
@@ -86,7 +86,8 @@ RANGES: dict[str, dict[str, Range]] = {
     "RolloutSection": SAMPLING | {"prompts_per_step": COUNT, "group_size": COUNT, "max_staleness": NOT_NEGATIVE},
     "PipelineConfig": {},
     "StageSection": {},
-    "RewardEntry": {"weight": FINITE},
+    "RewardEntry": {"weight": FINITE, "min": FINITE, "max": FINITE, "timeout": POSITIVE, "memory_gb": POSITIVE},
+    "ScoringSection": {"max_failed": SHARE, "max_failed_steps": NOT_NEGATIVE},
     "AlgoSection": {
         "mu": COUNT,
         "eubo_order": Range("above 1", low=1, open_low=True),

@@ -1,7 +1,7 @@
 """Sections shared by the verbs. Each field is explained once, by the string below it, for help and docs."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 DRAWING: tuple[Literal["image"], Literal["think_image"]] = ("image", "think_image")
 """The tasks whose response holds an image."""
@@ -168,18 +168,6 @@ class RolloutSection(SamplingSection):
     """Batches by which the weights that sample are behind those that learn. With 1 or more the next batches are sampled
     while this one is learned, and the ratios are to the policy that sampled; 0 is on-policy. A run that is resumed
     samples its first batches anew, with the weights of the checkpoint."""
-
-
-@dataclass(kw_only=True)
-class RewardEntry:
-    """One reward of the weighted sum."""
-
-    weight: float = 1.0
-    """Factor in the sum."""
-    path: str | None = None
-    """Your own: `file.py:function` or `package.module:function`; by default the shipped reward of this name."""
-    args: dict[str, Any] = field(default_factory=dict)
-    """Settings handed to the reward by name."""
 
 
 @dataclass(kw_only=True)

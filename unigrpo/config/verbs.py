@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from unigrpo.config.algo import AlgoSection
+from unigrpo.config.rewards import RewardEntry, ScoringSection
 from unigrpo.config.sections import (
     CheckpointSection,
     ClusterSection,
     DataSection,
     ModelSection,
     OptimSection,
-    RewardEntry,
     RolloutSection,
     SamplingSection,
     TrackingSection,
@@ -115,6 +115,8 @@ class TrainConfig:
     """What a response earns, by name; `rewards.NAME.weight=0.1` adds one."""
     tasks: dict[str, TaskSection] = field(default_factory=dict)
     """Several tasks in one run, by name, each with its own data, sampling and rewards, instead of those above."""
+    scoring: ScoringSection = field(default_factory=ScoringSection)
+    """Rewards that fail."""
     algo: AlgoSection = field(default_factory=AlgoSection)
     """Objective and likelihood."""
     optim: OptimSection = field(default_factory=OptimSection)
@@ -211,6 +213,8 @@ class EvalConfig:
     """What a response earns; by default `math`."""
     tasks: dict[str, EvalTaskSection] = field(default_factory=dict)
     """Several tasks by name, each with its own prompts, sampling and rewards, instead of those above."""
+    max_failed: float = 0.1
+    """Share of the responses that may be left without a reward, because one of them failed; more is an error."""
     cluster: ClusterSection = field(default_factory=lambda: ClusterSection(backend="local"))
     """Threads."""
 

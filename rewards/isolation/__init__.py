@@ -1,0 +1,1 @@
+"""Verifiers that run on model output, in child processes that can be killed."""
