@@ -117,8 +117,7 @@ def _of_call(reward: RewardFunction, call: _Call, result: Any) -> Said:
         return [_failure(reward, call, result.reason)] * size
     if reward.pool is not None:
         if result.fault:
-            note = f"{reward.name} was stopped: {result.fault}"
-            return [Score(0.0, note=note, fault=result.fault)] * size
+            return [Score(0.0, note=result.note, fault=result.fault)] * size
         result = result.value
     if not reward.parameters.many:
         return [_score(reward, call.rollouts[0], result)]

@@ -27,6 +27,7 @@ SHIPPED = {
     "format": "rewards.format",
     "hps": "rewards.vision.hps",
     "image_reward": "rewards.vision.image_reward",
+    "judge": "rewards.judge.judge",
     "math": "rewards.math",
     "pick_score": "rewards.vision.pick_score",
     "shapes": "rewards.shapes",

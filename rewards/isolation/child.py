@@ -295,6 +295,12 @@ def _limit(most):
     """Bound the address space, where the system can, and write no core files."""
     import resource
 
+    try:  # A machine out of memory should end this process rather than the training.
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:  # not Linux
+        pass
+
     for kind, size in ((resource.RLIMIT_AS, most), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(kind)
         size = size if hard == resource.RLIM_INFINITY else min(size, hard)
@@ -415,6 +421,7 @@ def main():
     os.set_inheritable(request, False)
     os.set_inheritable(reply, False)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # A parent's mask is inherited.
     own = os.getpid()
     worker = os.fork()
     if worker:

@@ -56,17 +56,24 @@ class Job:
 
 
 class Jobs:
-    """A queue that many threads take from."""
+    """A queue that threads take from, each with a child of its own.
+
+    Starting a child may take seconds, so a thread without one starts it only when there are more jobs than the others
+    can take; and it takes none before it has started, as another may be free by then.
+    """
 
     def __init__(self) -> None:
         self.closed: Exception | None = None
         """What is raised for jobs, once there will be no more."""
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
-        self._free = 0
+        self._able = 0
+        """Threads without a job whose child is there, or on its way."""
+        self._bare = 0
+        """Threads without a child."""
 
     def put(self, jobs: Sequence[Job], room: int) -> int:
-        """Append jobs, and return how many more threads should come to take them, at most `room`.
+        """Append jobs, and return how many more threads should come, at most `room`.
 
         Raises:
             Exception: the one that the queue was closed with.
@@ -75,31 +82,42 @@ class Jobs:
             if self.closed is not None:
                 raise self.closed
             self._waiting.extend(jobs)
-            self._changed.notify(len(jobs))
-            more = max(0, min(room, len(self._waiting) - self._free))
-            self._free += more
+            self._changed.notify_all()
+            more = max(0, min(room, len(self._waiting) - self._able - self._bare))
+            self._bare += more
             return more
 
     def wait(self) -> bool:
-        """Wait until there are jobs; False says that there never will be."""
+        """Wait until there is work for one more child; False says that there never will be."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self.closed)
+            self._changed.wait_for(lambda: self.closed or len(self._waiting) > self._able)
+            self._bare -= 1
+            self._able += 1
             return self.closed is None
 
     def take(self) -> Job | None:
-        """Return the next job whose batch still matters, or None if others have taken them all."""
+        """Wait for the next job whose batch still matters; None says that there will be none."""
         with self._changed:
-            while self._waiting:
+            while self._changed.wait_for(lambda: self.closed or self._waiting) and self.closed is None:
                 job = self._waiting.popleft()
                 if not job.batch.is_over:
-                    self._free -= 1
+                    self._able -= 1
                     return job
             return None
 
-    def finish(self) -> None:
-        """Say that the thread that took a job is free again."""
+    def finish(self, able: bool) -> None:
+        """Say that a thread is done with its job, and whether it has a child."""
         with self._changed:
-            self._free += 1
+            self._able += able
+            self._bare += not able
+
+    def fail(self, error: Exception) -> None:
+        """Fail the batch of the next job, in the name of a thread whose child could not start."""
+        with self._changed:
+            self._able -= 1
+            self._bare += 1
+            if self._waiting:
+                self._waiting.popleft().batch.fail(error)
 
     def close(self, error: Exception) -> None:
         """Fail what waits and what is put later, and let all threads go."""

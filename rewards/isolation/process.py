@@ -19,6 +19,10 @@ ANSWER = 1 << 26
 """Bytes of an answer that the parent is willing to hold."""
 TAIL = 2000
 """Bytes that are kept of what a child prints: the last ones."""
+_ANSWERS = [("value", "spent"), ("fault", "spent"), ("error", "spent")]
+_MESSAGES = {frozenset(keys) for keys in (["ready"], ["failed"], *_ANSWERS)}
+_SIGNS = "MemoryError", "failed to map segment", "Cannot allocate memory"
+"""How libraries put it that address space ran out."""
 
 
 class DiedError(Exception):
@@ -65,10 +69,9 @@ class Child:
         else:
             self.about = answer.get("ready", {})
             problem = f"could not load {self._setup.target}: {answer['failed']}" if "failed" in answer else ""
-            if problem and answer["failed"].startswith("MemoryError"):
+            if any(sign in problem for sign in _SIGNS):
                 problem += f" It may take {self._setup.limits.memory_gb:g} GB: raise the limit."
         if problem:
-            self.end()
             raise RewardError(f"{self._setup.name}: the child process of {self._setup.command()[0]} {problem}")
 
     def ask(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -139,10 +142,7 @@ class Child:
                 raise TimeoutError
             elif self._process.poll() is not None:
                 raise DiedError(self._death())
-        try:
-            return child.decode(received, {"__score__": _score, "__array__": _numbers})
-        except (ValueError, TypeError) as error:  # The verifier wrote into the pipe.
-            raise DiedError(f"what it wrote is no answer: {error}") from error
+        return _message(bytes(received))
 
     def _send(self, unsent: memoryview) -> memoryview:
         """Write what the pipe takes, and watch it while there is more."""
@@ -221,6 +221,17 @@ def _start(setup: Setup) -> tuple[subprocess.Popen[bytes], int, int]:
     os.close(ends[0])
     os.close(ends[3])
     return process, ends[1], ends[2]
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    """Return what a child wrote, unless the verifier wrote into the pipe as well."""
+    try:
+        found = child.decode(line, {"__score__": _score, "__array__": _numbers})
+    except (ValueError, TypeError):
+        found = {}
+    if not isinstance(found, dict) or frozenset(found) not in _MESSAGES:
+        raise DiedError("what it wrote is no answer.")
+    return found
 
 
 def _score(fields: dict[str, Any]) -> Score:

@@ -37,15 +37,15 @@ class Seat:
             self._child.abandon()
 
     def _serve(self) -> None:
-        while self._jobs.wait():
+        while self._child is not None or self._jobs.wait():
             try:
-                # Before a job is taken: another child may have answered it by the time that this one has started.
                 self._ready()
             except Exception as error:
-                self._finish(self._jobs.take(), error)
+                self._jobs.fail(self._jobs.closed or error)
                 continue
-            if (job := self._jobs.take()) is not None:
-                self._answer(job)
+            if (job := self._jobs.take()) is None:
+                break
+            self._answer(job)
         self._lose()
 
     def _answer(self, job: Job) -> None:
@@ -55,17 +55,12 @@ class Seat:
             else:
                 result = self._ask(packed(job.arguments, f"{self._setup.name}, call {job.index}: the argument"))
         except Exception as error:
-            result = error
-        self._finish(job, result)
-
-    def _finish(self, job: Job | None, result: Outcome | Exception) -> None:
-        if job is None:
-            return
-        self._jobs.finish()
+            result = self._jobs.closed or error
+        self._jobs.finish(able=self._child is not None)
         if isinstance(result, Outcome):
             job.batch.set(job.index, result)
         else:
-            job.batch.fail(self._jobs.closed or result)
+            job.batch.fail(result)
 
     def _ask(self, arguments: dict[str, Any]) -> Outcome:
         try:
@@ -78,17 +73,19 @@ class Seat:
                 return Outcome(fault="crash", note=str(death))
 
     def _try(self, arguments: dict[str, Any]) -> Outcome:
+        limits = self._setup.limits
         try:
             answer = self._ready().ask(arguments)
         except TimeoutError:
             self._lose()
-            return Outcome(fault="timeout", note=f"killed after {self._setup.limits.hard:g} s")
+            return Outcome(fault="timeout", note=f"killed after {limits.hard:g} s")
         except Exception:
             self._lose()
             raise
         if answer.pop("spent"):
             self._lose()
-        return Outcome(**answer)
+        notes = {"timeout": f"stopped after {limits.seconds:g} s", "memory": f"needs over {limits.memory_gb:g} GB"}
+        return Outcome(**answer, note=notes.get(answer.get("fault", ""), ""))
 
     def _ready(self) -> Child:
         """Return the child, or a new one if it is gone."""
@@ -99,7 +96,12 @@ class Seat:
         # `close` first closes the jobs, then looks for children: whichever comes first, this one ends.
         if self._jobs.closed is not None:
             self._child.kill()
-        self._child.load()
+        try:
+            self._child.load()
+        except BaseException:
+            self._child.end()
+            self._child = None
+            raise
         return self._child
 
     def _lose(self) -> None:
