@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from rewards.extract import answer_part
 from rewards.registry import reward
+from unigrpo.errors import DataError
 
 MAX_LENGTH = 256
 """Characters of an expression; a longer one is refused."""
@@ -14,6 +15,10 @@ MAX_DEPTH = 32
 """Parentheses within parentheses; a deeper expression is refused."""
 
 _TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*/()]))")
+_SIGNS = {"\u00d7": "*", "\u00b7": "*", "\u00f7": "/", "\u2212": "-", r"\times": "*", r"\cdot": "*", r"\div": "/"}
+_SIGNS |= {r"\left(": "(", r"\right)": ")"}
+_SIGN = re.compile("|".join(map(re.escape, _SIGNS)))
+_SEPARATOR = re.compile(r"[\s,;]+")
 
 
 @reward("countdown", tasks=("text",))
@@ -27,15 +32,18 @@ def countdown(response: str, numbers: Sequence[int | str] | str, target: int | s
     if evaluated is None:
         return 0.0
     value, used = evaluated
-    given = Counter(int(n) for n in (numbers.split(",") if isinstance(numbers, str) else numbers))
+    given = Counter(_numbers(numbers))
     if used == given and value == int(target):
         return 1.0
     return float(partial) if used <= given else 0.0
 
 
 def evaluate(expression: str) -> tuple[Fraction, Counter[int]] | None:
-    """Return the value of an expression of `+ - * / ( )` and whole numbers, and its numbers; None if it is none."""
-    tokens = _tokens(expression) if len(expression) <= MAX_LENGTH else None
+    """Return the value of an expression of `+ - * / ( )` and whole numbers, and its numbers; None if it is none.
+
+    The signs may also be those of print or of LaTeX.
+    """
+    tokens = _tokens(_SIGN.sub(lambda sign: _SIGNS[sign[0]], expression)) if len(expression) <= MAX_LENGTH else None
     if not tokens:
         return None
     used = Counter(int(token) for token in tokens if token.isdigit())
@@ -44,6 +52,17 @@ def evaluate(expression: str) -> tuple[Fraction, Counter[int]] | None:
     except (_NotAnExpressionError, ZeroDivisionError):
         return None
     return (value, used) if rest == len(tokens) else None
+
+
+def _numbers(given: Sequence[int | str] | str) -> list[int]:
+    parts = _SEPARATOR.split(given.strip("[]() \n")) if isinstance(given, str) else given
+    try:
+        return [int(part) for part in parts]
+    except ValueError as error:
+        raise DataError(
+            f"countdown: `numbers` is {given!r:.100}, but takes whole numbers, as a list or as text such as '3, 12': "
+            "correct the data."
+        ) from error
 
 
 class _NotAnExpressionError(Exception):

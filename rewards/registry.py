@@ -20,17 +20,27 @@ from unigrpo.types import TASKS, Prompt, Task
 
 SHIPPED = {
     "aesthetic": "rewards.vision.aesthetic",
+    "choice": "rewards.choice",
     "clip": "rewards.vision.clip",
+    "code": "rewards.code",
+    "contains": "rewards.pattern",
     "countdown": "rewards.countdown",
     "detector": "rewards.detector",
     "exact_match": "rewards.text",
     "format": "rewards.format",
+    "group_length": "rewards.shaping",
     "hps": "rewards.vision.hps",
     "image_reward": "rewards.vision.image_reward",
     "judge": "rewards.judge.judge",
+    "length": "rewards.shaping",
     "math": "rewards.math",
+    "overlong": "rewards.shaping",
     "pick_score": "rewards.vision.pick_score",
+    "regex": "rewards.pattern",
+    "repetition": "rewards.shaping",
     "shapes": "rewards.shapes",
+    "sudoku": "rewards.sudoku",
+    "tags": "rewards.pattern",
     "thought_match": "rewards.text",
 }
 """Where the rewards that come with unigrpo are defined; a module is imported when its reward is asked for."""

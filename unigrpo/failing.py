@@ -44,5 +44,6 @@ def why(scored: Sequence[Scored]) -> str:
     for item in scored:
         for name, value in item.parts.items():
             if math.isnan(value):
-                return item.notes.get(name) or f"rewards.{name} was nan."
+                task = item.rollout.prompt.stream
+                return (f"tasks.{task}: " if task else "") + (item.notes.get(name) or f"rewards.{name} was nan.")
     return "no reward said why."

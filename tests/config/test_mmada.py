@@ -5,7 +5,7 @@ import inspect
 import open_clip
 import pytest
 
-from rewards.math import math
+from rewards.math import Math
 from rewards.vision.clip import Clip
 from rewards.vision.image_reward import ImageReward
 from unigrpo.config import TrainConfig
@@ -76,5 +76,5 @@ def test_questions_and_answers_are_those_of_the_named_dataset(tmp_path, name):
     assert found.prompt == "How many?"
     assert found.answer is not None
     assert isinstance(found.image, bytes)
-    assert math("<think>1 and 2</think> 3", found.answer) == 1.0
-    assert math("<think>1 and 3</think> 4", found.answer) == 0.0
+    responses = ["<think>1 and 2</think> 3", "<think>1 and 3</think> 4"]
+    assert [score.value for score in Math()(responses, [found.answer] * 2)] == [1.0, 0.0]

@@ -10,7 +10,7 @@ def digits(response):
     """More digits, more reward: something that a policy from scratch can vary in."""
     return sum(character.isdigit() for character in response) / 4
 '''
-PICKY = "def digits(response, answer):\n    return 1.0 if response == answer else float('nan')\n"
+PICKY = "def digits(response, answer):\n    return 1.0 if response == answer else float('inf')\n"
 """Passes the trial, and fails on what a policy says."""
 TRAIN = """
     model.preset=tiny model.vocab_size=268 model.device=cpu cluster.threads=1 steps=4

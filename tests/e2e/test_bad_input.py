@@ -59,7 +59,7 @@ TRAIN_CASES = {
     "reward raises": (of_reward("odd.py:raises"), ["rewards.mine raised KeyError: 'score' at {dir}/odd.py:3"]),
     "reward is nan": (
         of_reward("odd.py:nan"),
-        ["rewards.mine returned nan for rollout gold-answer/arithmetic-train:1/0"],
+        ["rewards.mine failed on the gold answer of the first prompt, arithmetic-train:1", "its value is nan"],
     ),
     "reward is a list": (of_reward("odd.py:many"), ["rewards.mine returned 2 values (list)", "return one number"]),
     "reward column": (of_reward("odd.py:level"), ["rewards.mine needs `difficulty`", "rewards.mine.args.difficulty"]),
@@ -222,7 +222,7 @@ def test_an_evaluation_replaces_no_other_and_appears_whole(trained, tmp_path, re
     args = ["eval", str(trained / "run"), f"output={tmp_path / 'eval'}"]
     (tmp_path / "mine.py").write_text(PICKY)
     picky = f"rewards.picky.path={tmp_path / 'mine.py'}:digits"
-    refused([*args, picky], "rewards.picky returned nan for rollout eval/")
+    refused([*args, picky], "rewards.picky returned inf for rollout eval/")
     assert not (tmp_path / "eval").exists()
     run(args)
     before = contents(tmp_path / "eval")
@@ -234,7 +234,7 @@ def test_a_reward_that_fails_later_leaves_a_run_that_goes_on(tmp_path, refused):
     args = train_args(tmp_path, tmp_path / "run", LOCAL, "steps=2")
     good = (tmp_path / "mine.py").read_text()
     (tmp_path / "mine.py").write_text(PICKY)
-    refused(args, "rewards.digits returned nan for rollout eval/")
+    refused(args, "rewards.digits returned inf for rollout eval/")
     refused(args, "already holds a run: add resume=true")
     (tmp_path / "mine.py").write_text(good)
     # This process has loaded the file, and would not see it corrected.

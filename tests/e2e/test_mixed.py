@@ -142,6 +142,7 @@ def test_a_reward_that_fails_on_one_task_stops_the_run_and_names_it(tmp_path, vq
     (tmp_path / "bad.py").write_text(
         "def bad(rollout):\n    return 1.0 if rollout.id.startswith(('gold', 'trial')) else 1 / 0\n"
     )
-    assert main([*given, f"tasks.draw.rewards.bad.path={tmp_path / 'bad.py'}:bad"]) == 2
+    stops = "scoring.max_failed_steps=0"
+    assert main([*given, stops, f"tasks.draw.rewards.bad.path={tmp_path / 'bad.py'}:bad"]) == 2
     message = capsys.readouterr().err
     assert "tasks.draw: rewards.bad raised ZeroDivisionError" in message

@@ -122,7 +122,7 @@ def test_an_error_of_the_users_in_a_worker_is_the_same_one_line(tmp_path, capsys
     args = train_args(tmp_path, tmp_path / "run")
     (tmp_path / "mine.py").write_text(PICKY)
     assert main(args) == 2
-    assert "rewards.digits returned nan for rollout eval/" in capsys.readouterr().err
+    assert "rewards.digits returned inf for rollout eval/" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -196,3 +196,14 @@ def test_an_evaluation_does_not_depend_on_its_batch_size(whole, tmp_path, size):
     for name, batch in (("a", "256"), ("b", size)):
         run(["eval", str(whole), f"output={tmp_path / name}", f"rollout.batch_size={batch}"])
     assert (tmp_path / "a/samples.jsonl").read_text() == (tmp_path / "b/samples.jsonl").read_text()
+
+
+def test_a_reward_that_always_fails_stops_the_run_after_some_steps_and_says_why(tmp_path, capsys):
+    args = train_args(tmp_path, tmp_path / "run", "cluster.backend=local", "scoring.max_failed_steps=1")
+    (tmp_path / "mine.py").write_text("def digits(response, answer):\n    return 1.0 if response == answer else 1 / 0\n")
+    assert main(args) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "of the rollouts have no reward, and too many had none in 2 steps in a row (scoring.max_failed=0.1): " in said
+    assert "rewards.digits raised ZeroDivisionError: division by zero at " in said
+    assert "run/failed holds the weights, the optimiser and the rollouts of step 2." in said
+    assert [row["reward/failed"] for row in metrics(tmp_path / "run") if "reward/failed" in row] == [1.0]

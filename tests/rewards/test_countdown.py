@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rewards import Scorer
 from rewards.countdown import MAX_DEPTH, countdown, evaluate
 from unigrpo.config import RewardEntry
+from unigrpo.errors import DataError
 
 
 def expressions():
@@ -63,6 +64,10 @@ def eval_exactly(text):
         ("3*12+15", 1.0),
         ("<think>try</think> (12 * 3) + 15", 1.0),
         ("<answer>15+12*3</answer>", 1.0),
+        ("3 \u00d7 12 + 15", 1.0),
+        (r"\boxed{3 \times \left(12\right) + 15}", 1.0),
+        (r"3 \cdot 12 \div 1", 0.0),
+        ("(3)(12)+15", 0.0),
         ("12+15", 0.1),
         ("3+12+15", 0.1),
         ("51", 0.0),
@@ -92,6 +97,18 @@ def test_a_number_given_once_may_be_used_once():
 
 def test_quotients_are_exact():
     assert countdown("3/7*7", numbers=[3, 7, 7], target=3) == 1.0
+
+
+@pytest.mark.parametrize("numbers", ["3,12,15", " 3 12  15 ", "[3, 12, 15]", ["3", "12", "15"], (15, 12, 3)])
+def test_the_numbers_may_be_a_list_or_text(numbers):
+    assert countdown("3*12+15", numbers=numbers, target="51") == 1.0
+    assert countdown("3*12+12", numbers=numbers, target="48") == 0.0
+
+
+@pytest.mark.parametrize("numbers", ["", "3, x", [3, "x"], "3.5"])
+def test_numbers_that_are_none_are_an_error(numbers):
+    with pytest.raises(DataError, match="countdown: `numbers` is "):
+        countdown("3", numbers=numbers, target=3)
 
 
 def test_length_and_depth_are_bounded():

@@ -27,7 +27,7 @@ def test_an_unknown_name_gets_a_suggestion():
 
 def test_a_name_like_no_other_lists_the_rewards():
     with pytest.raises(
-        RewardError, match=r"zzz is not a reward\. There are `aesthetic`, `clip`, .*`exact_match`, `format`, .*`math`"
+        RewardError, match=r"zzz is not a reward\. There are `aesthetic`, .*`clip`, .*`exact_match`, `format`, .*`math`"
     ):
         resolve("zzz", RewardEntry())
 

@@ -231,3 +231,18 @@ def test_the_output_is_the_text_before_the_end_and_the_weights_are_those_that_we
         assert np.array_equal(a.tokens, b.tokens)
         assert a.output == "".join(chr(97 + i) for i in a.tokens if i != IDS.eos)
         assert a.policy_version == 4
+
+
+@pytest.mark.parametrize(("batch_size", "parts"), [(64, [5]), (8, [2, 2, 1]), (3, [1] * 5)])
+def test_a_stream_draws_the_same_rollouts_in_parts_of_whole_groups(batch_size, parts):
+    asked = prompts(3, 7, 2, 6, 5)
+    one = sampler(replace(SETTINGS, batch_size=batch_size))
+    streamed = list(one.stream(asked, 4, 2))
+    assert [len(part) for part in streamed] == [4 * size for size in parts]
+    assert all(
+        len({rollout.prompt.id for rollout in part[at : at + 4]}) == 1
+        for part in streamed
+        for at in (0, 4)[: len(part) // 4]
+    )
+    found = {rollout.id: rollout.tokens.tolist() for part in streamed for rollout in part}
+    assert found == {rollout.id: rollout.tokens.tolist() for rollout in one.sample(asked, 4, 2)}

@@ -1,0 +1,75 @@
+"""What a sentence gives as its answer: `The answer is 73.`, `so x = 5`, `He sold 4 apples.`"""
+
+import re
+from collections.abc import Iterator
+
+_ANCHOR = re.compile(
+    r"\b(?:answer|result|solution|value)s?\b(?:\s+(?:to|of|for)\b[^.\n:=]{0,60}?)?\s*"
+    r"(?:\bis\b|\bare\b|\bwould be\b|\bequals\b|:|=)"
+    r"\s*:?\s*",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"^(?:(?:so|thus|therefore|hence|then|finally|and|now|clearly|we|get|have|find|obtain|that|which|gives|it|follows|is|are|be|"
+    r"must|there|this|means|conclude|as|final|our|my|the|option|choice|answer|result|value|equals|simply|just|exactly|equal|to)"
+    r"\b[\s,:]*)+",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"(?<=[^\s.\d])\.\s+(?=[A-Z\\$*])|(?<=\d)\.\s+(?=[A-Z\\$*])|\n+|[!?]\s+")
+_HEDGE = re.compile(
+    r"\b(?:maybe|perhaps|possibly|probably|sure|unsure|certain|confident|guess|either|or|not|never|might|could|unlikely|likely|"
+    r"don't|isn't|wrong|incorrect|chance|think|between|if|unless|except|cannot|can't|wasn't|aren't|nor|no)\b",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(
+    r"(?<![\w.,/^\\{])[-+]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?\s*%?(?![\w^{/]|[.,]\d)"
+    r"(?:\s+(?:hundred|thousand|million|billion|trillion|percent)\b)?"
+    r"(?!\s+(?:dozen|half|halves|thirds?|fourths?|fifths?|tenths?|hundredths?|thousandths?|squared|cubed|factorial|times|over|out)\b)"
+)
+_MATHS = re.compile(
+    r"(?<![\\$])\$([^$\n]{1,300})(?<!\\)\$(?!\$)|\$\$([^$]{1,300})\$\$|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]",
+    re.DOTALL,
+)
+_REASON = re.compile(r"\s+\(|[,;]?\s+\b(?:because|since|as|so|where|which|when|given|after|if|from|by|for)\b")
+_LABEL = re.compile(r"[A-Za-z][A-Za-z' ]{1,40}\s*[=:]\s*(.+)", re.DOTALL)
+
+
+def statements(text: str) -> Iterator[str]:
+    """Yield what the last sentence may give as its answer, the surest first: only the first that can be read counts."""
+    if text.rstrip(" *_$").endswith("?"):
+        return
+    sentences = [sentence for sentence in _SENTENCE.split(text) if sentence and sentence.strip(" .*_")]
+    if not sentences:
+        return
+    anchors = list(_ANCHOR.finditer(text))
+    if anchors:
+        rest = _SENTENCE.split(text[anchors[-1].end() :].strip())
+        if rest and rest[0].strip(" .*_"):
+            yield rest[0]
+            said = _REASON.split(rest[0])[0]
+            if said != rest[0]:
+                yield said
+            yield from _inside(said)
+            return
+    last = sentences[-1].strip()
+    if _OPENING.match(last):
+        yield _OPENING.sub("", last)
+    label = _LABEL.fullmatch(last)
+    if label:
+        yield label[1]
+    yield from _inside(last)
+
+
+def _inside(sentence: str) -> Iterator[str]:
+    """The one formula or the one number of a sentence that does not hedge."""
+    if _HEDGE.search(sentence):
+        return
+    maths = [next(group for group in match.groups() if group) for match in _MATHS.finditer(sentence)]
+    if len(maths) == 1:
+        yield maths[0]
+    if maths:
+        return
+    after = sentence.rpartition("=")[2]
+    found = [match[0] for match in _NUMBER.finditer(after)]
+    if len(found) == 1:
+        yield found[0]
