@@ -43,9 +43,14 @@ def _data(section: DataSection) -> DataSection:
 
 def _rewards(rewards: dict[str, RewardEntry]) -> dict[str, RewardEntry]:
     return {
-        name: replace(entry, path=absolute_spec(entry.path), python=_path(entry.python))
+        name: replace(entry, path=absolute_spec(entry.path), python=_program(entry.python))
         for name, entry in rewards.items()
     }
+
+
+def _program(name: str | None) -> str | None:
+    """A name without a folder is looked for in the worker's own PATH."""
+    return os.path.abspath(name) if name and os.path.dirname(name) else name
 
 
 @contextmanager

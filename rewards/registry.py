@@ -119,6 +119,11 @@ def resolve(name: str, entry: RewardEntry, built: Built | None = None) -> Reward
     pool = None
     if timeout is not None and not is_async(function):
         pool = pool_of(name, entry, function, timeout, built)
+    elif entry.memory_gb != RewardEntry.memory_gb:
+        raise ConfigError(
+            f"rewards.{name}.memory_gb is {entry.memory_gb:g}, but only a reward that runs in a process of its own has "
+            f"such a limit: set rewards.{name}.timeout as well, or drop it."
+        )
     if inspect.isclass(function):
         function = build(name, function, settings, built) if pool is None else unbuilt(name, function, settings)
         settings = {}

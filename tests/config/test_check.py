@@ -110,6 +110,8 @@ def test_settings_that_go_together_pass(settings):
         ("optim.lr=0", "optim.lr is 0.0: set it to a number above 0."),
         ("optim.betas=[0.9]", "optim.betas is [0.9]: set it to two numbers of at least 0 and below 1."),
         ("optim.betas=[0.9,1]", "optim.betas is [0.9, 1.0]: set it to two numbers of at least 0 and below 1."),
+        ("rewards.mine.min=1 rewards.mine.max=0", "rewards.mine.min is 1.0, above rewards.mine.max=0.0: correct one."),
+        ("scoring.max_failed=2", "scoring.max_failed is 2.0: set it to between 0 and 1."),
         ("algo.eubo_order=1", "algo.eubo_order is 1.0: set it to above 1."),
         ("algo.noise.draws=0", "algo.noise.draws is 0: set it to 1 or more."),
         ("algo.noise.prompt_mask=1", "algo.noise.prompt_mask is 1.0: set it to at least 0 and below 1."),

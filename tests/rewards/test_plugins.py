@@ -229,3 +229,8 @@ def test_rewards_of_an_installed_package_are_found_by_name(rollout):
         resolve("brif", RewardEntry())
     with pytest.raises(RewardError, match="entry point broken of prose-rewards: prose_rewards has no function `Sh0"):
         resolve("broken", RewardEntry())
+
+
+def test_a_limit_of_memory_needs_a_process_of_its_own(scorer_of):
+    with pytest.raises(ConfigError, match=r"rewards\.mine\.memory_gb is 1, but only .*set rewards\.mine\.timeout as"):
+        scorer_of("def mine(response): return 1.0", memory_gb=1)

@@ -135,6 +135,8 @@ def _check_rewards(rewards: dict[str, RewardEntry], root: Path) -> None:
     """Finds every reward, and whether it takes its settings; builds none, which may need the cluster's memory."""
     with _importable(root):
         for name, entry in rewards.items():
+            if entry.python is not None:
+                continue  # an environment of the cluster's
             if entry.path is None:
                 if name not in SHIPPED:
                     resolve(name, entry)

@@ -12,6 +12,7 @@ from unigrpo.config.imaging import (
     TokenizerLossSection,
     pictures_have_a_source,
 )
+from unigrpo.config.rewards import RewardEntry
 from unigrpo.config.sections import (
     ClusterSection,
     DataSection,
@@ -219,6 +220,13 @@ def betas_are_two(it: OptimSection, p: str) -> str | None:
     return None
 
 
+def caps_are_a_range(it: RewardEntry, p: str) -> str | None:
+    """The lower cap is not above the upper one."""
+    if it.min is not None and it.max is not None and it.min > it.max:
+        return f"{p}min is {it.min}, above {p}max={it.max}: correct one."
+    return None
+
+
 def lora_has_targets(it: LoraSection, p: str) -> str | None:
     """Adapters sit on something."""
     return f"{p}targets is empty: name the layers that get an adapter." if it.rank and not it.targets else None
@@ -246,5 +254,6 @@ SECTION_RULES: dict[type, list[Callable[[Any, str], str | None]]] = {
     NoiseSection: [range_is_a_range, complements_pair_up],
     PicturesSection: [pictures_have_a_source],
     OptimSection: [betas_are_two],
+    RewardEntry: [caps_are_a_range],
     TrackingSection: [trackers_are_known],
 }
