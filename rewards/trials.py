@@ -20,8 +20,10 @@ AS_IT_IS, BOXED, FORMAT, BOXED_FORMAT, OWN = (
     "as in the data",
 )
 """The ways to write an answer; the last is a response that the data have."""
-ANOTHER = "the answer of another row"
+ANOTHER, SIGN, PERCENT = "the answer of another row", "the other sign", "a percent sign"
 THOUGHT = "So we work it out step by step."
+FORMULA = 200
+"""Characters of a right answer in which any number matters; that of a longer one, such as a program, may not."""
 LONG = 300
 """Repetitions and words of a long response."""
 
@@ -97,7 +99,7 @@ def mutated(gold: str, prompt: str, other: str | None) -> Iterator[tuple[str, st
         yield "the next letter", f"{letter['before']}{shifted}{letter['after']}"
     elif gold.strip().lower() in _OPPOSITE:
         yield "the opposite", _OPPOSITE[gold.strip().lower()]
-    elif inside := _INSIDE.search(gold):
+    elif (inside := _INSIDE.search(gold)) and len(gold) <= FORMULA and "\n" not in gold:
         more = _raised(inside[0])
         yield "its first number + 1", f"{gold[: inside.start()]}{more}{gold[inside.end() :]}"
 
@@ -109,9 +111,9 @@ def _other_numbers(number: re.Match[str], about_percent: bool) -> Iterator[tuple
     if swapped := _swapped(digits):
         yield "two digits swapped", f"{before}{sign}{swapped}{after}"
     if _value(number):
-        yield "the other sign", f"{before}{'' if sign == '-' else '-'}{digits}{after}"
+        yield SIGN, f"{before}{'' if sign == '-' else '-'}{digits}{after}"
         if not about_percent:
-            yield "a percent sign", f"{before}{sign}{digits}%"
+            yield PERCENT, f"{before}{sign}{digits}%"
 
 
 def _raised(digits: str) -> str:

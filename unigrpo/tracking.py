@@ -17,7 +17,7 @@ from unigrpo.config import TrackingSection
 from unigrpo.config.files import write_atomically
 from unigrpo.errors import ConfigError, MissingExtraError
 from unigrpo.progress import console
-from unigrpo.types import Metrics, Scored
+from unigrpo.types import Metrics, Prompt, Scored
 
 METRICS, ROLLOUTS = "metrics.jsonl", "rollouts.jsonl"
 
@@ -95,13 +95,30 @@ def _spread(scored: Sequence[Scored], rows: int) -> list[Scored]:
 
 def _row(item: Scored) -> dict[str, Any]:
     rollout = item.rollout
+    task = {"task": rollout.prompt.stream} if rollout.prompt.stream else {}
     return {
         "id": rollout.id,
+        **task,
         "prompt": rollout.prompt.text,
         "output": rollout.output,
         "answer": rollout.prompt.answer,
         **earned(item),
+        **columns(rollout.prompt),
     }
+
+
+def columns(prompt: Prompt) -> dict[str, Any]:
+    """The other columns of the prompt's row that JSON can hold, for rewards that are to score a file again."""
+    found = {key: value for key, value in prompt.metadata.items() if _is_json(value)}
+    return {"columns": found} if found else {}
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def earned(item: Scored) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from unigrpo.failing import check_failed
 from unigrpo.models.load import load_policy
 from unigrpo.progress import progress
 from unigrpo.runs import check_run, open_run
-from unigrpo.tracking import earned
+from unigrpo.tracking import columns, earned
 from unigrpo.types import Metrics, Scored
 
 
@@ -83,6 +83,7 @@ def _write_samples(folder: Path, scored: list[Scored]) -> None:
             "answer": item.rollout.prompt.answer,
             **earned(item),
             "truncated": item.rollout.truncated,
+            **columns(item.rollout.prompt),
         }
         for item in scored
     ]

@@ -98,6 +98,24 @@ VERBS = {
         "  --entrypoint-cpus N    cores for the job's own process, beside its workers'\n"
         "  --stop-seconds N       time to save the run after `ray job stop`; by default 120",
     ),
+    "rewards": Verb(
+        "unigrpo.cli.rewards",
+        "which rewards there are, and whether they are right on your own data",
+        "rewards list [CONFIG]\n"
+        "unigrpo rewards show NAME [CONFIG | path=file.py:function]\n"
+        "unigrpo rewards check [train|eval] CONFIG\n"
+        "unigrpo rewards score FILE [CONFIG]\n\n"
+        "  list    all rewards there are, and those of a config\n"
+        "  show    what a reward takes, and lines to paste\n"
+        "  check   tries right and wrong answers to all of your data; exit status 1 when any is misjudged\n"
+        "  score   scores rollouts.jsonl of a run or samples.jsonl of an evaluation again, into rescored.jsonl\n\n"
+        f"  CONFIG is {SETTINGS}, or the folder of a run; score takes that of the run FILE is in.\n"
+        "  --markdown      tables as Markdown\n"
+        "  --limit N       check: most rows of each data section; by default 2000, and 50 if the reward is async\n"
+        "  --rows N        check: lines of the table for the same reason; score: rows that changed; by default 5\n"
+        "  --output FILE   score: where to write; by default rescored.jsonl beside FILE\n"
+        "  --overwrite     score: replace what is there",
+    ),
     "doctor": Verb("unigrpo.cli.doctor", "what this machine has, and what is missing", "doctor"),
     "config": Verb("unigrpo.cli.config", "check settings and print them in full", f"config VERB {SETTINGS}"),
 }

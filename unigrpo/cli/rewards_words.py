@@ -1,0 +1,99 @@
+"""What follows `unigrpo rewards ...`: options of its own, then the config whose rewards are meant."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unigrpo.cli.target import expand
+from unigrpo.cli.verbs import VERBS
+from unigrpo.config import EvalConfig, RewardEntry, TaskSection, TrainConfig
+from unigrpo.config.files import find_config
+from unigrpo.config.load import load_config
+from unigrpo.config.sources import GENERATED
+from unigrpo.errors import ConfigError
+from unigrpo.runs import CONFIG
+
+WITH_REWARDS = ("train", "eval")
+"""The verbs whose configs have rewards."""
+_OPTION = re.compile(r"(?:--)?(?P<key>[a-z]+)(?:=(?P<value>.*))?", re.DOTALL)
+_COMMAND = re.compile(r"# unigrpo (train|eval)\b")
+
+
+def take(args: list[str], own: Mapping[str, type]) -> tuple[dict[str, Any], list[str]]:
+    """Return the options of this command, and the words that are left.
+
+    Args:
+        own: the type of each option: `bool` for a flag, `int`, or `str`. They are written `--key value`, `--key=value`
+            or `key=value`.
+
+    Raises:
+        ConfigError: an option has no value, or one it cannot have.
+    """
+    found, rest, words = {}, [], list(args)
+    while words:
+        word = words.pop(0)
+        match = _OPTION.fullmatch(word)
+        key, value = (match["key"], match["value"]) if match else ("", None)
+        if key not in own or not (word.startswith("--") or "=" in word):
+            rest.append(word)
+        elif own[key] is bool:
+            found[key] = _flag(word, value)
+        else:
+            if value is None:
+                value = words.pop(0) if words and not words[0].startswith("--") else ""
+            found[key] = _value(word, value, own[key])
+    return found, rest
+
+
+def _flag(word: str, value: str | None) -> bool:
+    if value not in (None, "true", "false"):
+        raise ConfigError(f"{word}: write true or false, or the option alone.")
+    return value != "false"
+
+
+def _value(word: str, text: str, kind: type) -> Any:
+    name = word.partition("=")[0]
+    if not text:
+        raise ConfigError(f"{name} has no value: write {name}=VALUE.")
+    if kind is int and not (text.isdecimal() and int(text)):
+        raise ConfigError(f"{name} is {text!r}: set it to a whole number above 0.")
+    return kind(text)
+
+
+def configured(args: list[str], with_data: bool = False) -> TrainConfig | EvalConfig:
+    """Return the checked config that words describe: `[train|eval] [RUN | FILE.yaml ...] [key=value ...]`.
+
+    Without a verb, it is the one in the first line of the first file, or else `train`. It need not name a model.
+
+    Args:
+        with_data: whether it must name its data.
+    """
+    if args and args[0] in WITH_REWARDS:
+        verb, args = args[0], args[1:]
+    else:
+        args = [str(Path(word) / CONFIG) if (Path(word) / CONFIG).is_file() else word for word in args]
+        verb = next((found for word in args if (found := _verb(word))), "train")
+    words = expand(args, "eval") if verb == "eval" else args
+    config = load_config(VERBS[verb].config_type(), words)
+    # What rewards do not need, and may not be there yet.
+    stand_in = ["model.path=model"] if config.model.path is None and config.model.preset is None else []
+    if not with_data and not config.tasks and config.data.source not in GENERATED and config.data.path is None:
+        stand_in.append("data.path=data.jsonl")
+    return VERBS[verb].checked([*words, *stand_in])
+
+
+def _verb(word: str) -> str | None:
+    """The verb that a yaml file says it is for."""
+    if "=" in word or not word.endswith((".yaml", ".yml")):
+        return None
+    try:
+        match = _COMMAND.match(find_config(word).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None  # which is said when it is loaded
+    return match and match[1]
+
+
+def rewards_of(config: TrainConfig | EvalConfig, task: TaskSection) -> dict[str, RewardEntry]:
+    """Return the rewards of a task; those of an evaluation that names none are its default."""
+    return task.rewards or ({"math": RewardEntry()} if isinstance(config, EvalConfig) else {})
