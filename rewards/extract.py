@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_BRACES = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
+_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 _JOINER = re.compile(r"(?:\s|,|;|&|\band\b|\bor\b|\$|\\[()\[\]])*")
 
 
@@ -17,8 +17,9 @@ def answer_part(response: str) -> str | None:
     r"""Return the answer of a response, or None when it holds none.
 
     What follows the last `</think>` counts; of that the last `<answer>` block if there is one; of that the last
-    `\boxed{}` (with the boxes before it, when only `,`, `;`, `and`, `or` or `&` lie between), or else the line after
-    the last `####`, or else all of it. An unclosed `<think>` means that thinking never ended; an empty answer is none.
+    `\boxed{}` or `\fbox{}` (with those before it, when only `,`, `;`, `and`, `or` or `&` lie between), or else the
+    line after the last `####`, or else all of it. An unclosed `<think>` means that thinking never ended; an empty
+    answer is none.
     """
     text = response.rpartition("</think>")[2]
     if "<think>" in text:
@@ -46,7 +47,7 @@ def _last_boxes(text: str) -> str | None:
 
 
 def _innermost_boxes(text: str) -> list[_Box]:
-    r"""Return every balanced `\boxed{}` that holds no other, in order; one pass, however deep they nest."""
+    r"""Return every balanced box that holds no other, in order; one pass, however deep they nest."""
     boxes: list[_Box] = []
     opened: list[re.Match[str]] = []
     for token in _BRACES.finditer(text):
@@ -55,6 +56,6 @@ def _innermost_boxes(text: str) -> list[_Box]:
             holds_another = bool(boxes) and boxes[-1].start > opening.start()
             if opening[0] != "{" and not holds_another:
                 boxes.append(_Box(opening.start(), token.end(), text[opening.end() : token.start()]))
-        elif token[0] == "{" or token[0].startswith("\\boxed"):
+        elif token[0] == "{" or len(token[0]) > 2:
             opened.append(token)
     return boxes

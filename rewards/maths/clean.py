@@ -88,7 +88,18 @@ def clean(text: str) -> str | None:
     text = re.sub(r"\.\.\.+", r"\\ldots ", text)
     if len(text) > 2 and text[0] == text[-1] == "*":
         text = text[1:-1]
-    if "\\" in text or "~" in text or "{" in text or "%" in text or "\u00a0" in text or "erc" in text or "inus" in text or "egative" in text or "mod" in text or "10" in text:
+    if (
+        "\\" in text
+        or "~" in text
+        or "{" in text
+        or "%" in text
+        or "\u00a0" in text
+        or "erc" in text
+        or "inus" in text
+        or "egative" in text
+        or "mod" in text
+        or "10" in text
+    ):
         text = _plain_latex(text)
     text = _currency(_DELIMITER.sub(" ", text).replace("`", ""))
     text = _PREFIX.sub("", _GROUPS.sub(_join_groups, text).strip(_ENDS))

@@ -72,7 +72,12 @@ class Cursor:
                 words.append(self.next().text)
         done = self.now is END or self.now.text in (*_ENDS, *RELATIONS)
         names = sum(word.isalpha() for word in words)
-        if not done or names > 4 or any(word.lower() in STOP for word in words) or (words and words[0].lower() in _POWERS):
+        if (
+            not done
+            or names > 4
+            or any(word.lower() in STOP for word in words)
+            or (words and words[0].lower() in _POWERS)
+        ):
             self.at = start
             return ""
         return " ".join(words)

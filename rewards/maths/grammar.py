@@ -1,6 +1,6 @@
 r"""Reading an answer's tokens into a tree; what begins with a name or backslash is read by `macros.py`.
 
-The loosest first: list (`,` `;` and or), item (currency, relation, unit), relation, sets, sums, products, powers, atoms.
+The loosest first: list (`,` `;` and or), item (currency, unit), relation, sets, sums, products, powers, atoms.
 """
 
 from fractions import Fraction

@@ -20,7 +20,7 @@ class Options:
     """`optional`: one side may leave its unit out, two units must agree. `require`: both or none. `convert`: 5 m is
     500 cm. `ignore`: units say nothing."""
     ordered: bool = True
-    """Whether (1, 2) is a pair, which neither (2, 1) nor {1, 2} nor `1, 2` answers. A bare list `1, 2` has no order, but
+    """Whether (1, 2) is a pair, which neither (2, 1) nor {1, 2} nor 1, 2 answers. A bare list `1, 2` has no order, but
     its answer in round brackets must keep it. False: brackets and order say nothing."""
     tolerance: float = 5e-6
     """How far, relatively, a decimal may be from a reference without a finite decimal form (1/3, pi); 0 for not at all.

@@ -30,7 +30,12 @@ def plain(node: Node) -> Node:
         return Node("list", ("or", chosen(node, 1), chosen(node, -1)))
     if node.op == "rel" and any(part.op in ("pm", "mp") for part in walk(node)) and node.args[0] == ("=",):
         return Node("list", ("or", chosen(node, 1), chosen(node, -1)))
-    if node.op == "add" and len(node.args) == 2 and node.args[1].op == "neg" and node.args[1].args[0].op in ("set", "tuple"):
+    if (
+        node.op == "add"
+        and len(node.args) == 2
+        and node.args[1].op == "neg"
+        and node.args[1].args[0].op in ("set", "tuple")
+    ):
         return Node("minus", (node.args[0], node.args[1].args[0])) if node.args[0].op == "numbers" else node
     return _scaled(node)
 

@@ -15,10 +15,12 @@ _COUNTERS = frozenset("nkmjNrt")
 _ENOUGH = 5
 _POINTS = 14
 _PLACES = 40
+_PRINTED = 12
+"""Significant digits of a reference that a calculator printed, not an author; its roundings are answers too."""
 
 
 def same(answer: Node, gold: Node, options: Options) -> bool:
-    """Whether an expression equals the reference's: to the last digit, or as the decimal of one without a last digit."""
+    """Whether an expression equals the reference's: to the last digit, or as a decimal of one that has none."""
     if answer == gold:
         return True
     names = symbols(answer) | symbols(gold)
@@ -75,7 +77,7 @@ def _close_decimal(answer: Node, gold: Node, a: Any, g: Any, options: Options) -
     if shown and not wanted:
         if terminates(g) or shown < options.digits:
             return False
-    elif not (wanted and wanted >= max(options.digits, 6)) or (shown and (shown < options.digits or wanted < 9)):
+    elif not (wanted and wanted >= max(options.digits, 6)) or (shown and (shown < options.digits or wanted < _PRINTED)):
         return False
     if not shown and terminates(a):
         return False

@@ -63,7 +63,9 @@ _GROUPED = re.compile(
     _TOKEN.pattern.replace("(?:GROUPED)?(?:", r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|"), re.VERBOSE | re.DOTALL
 )
 _TOUCHING = frozenset("0123456789}^_+-*/=")
-_GLUED = re.compile(r"(sin|cos|tan|cot|sec|csc|ln|log)([a-z]{1,2})")
+_GLUED = re.compile(
+    r"(?!cost|cots|sing|sins|tans|tank|logs|logo|sect|secs)(sin|cos|tan|cot|sec|csc|ln|log)([a-z]{1,2})"
+)
 
 
 class Token(NamedTuple):

@@ -8,13 +8,17 @@ from rewards.maths.units import STOP
 _LETTER = re.compile(r"\(?\s*([A-J])\s*\)?\s*[.:)]?")
 _LOWER = re.compile(r"\([a-j]\)")
 _LETTERS = re.compile(r"\(?[A-J]\)?(?:(?:[\s,;&]|and\b)*\(?[A-J]\)?)*")
+_SURELY = r"\s+is\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice))?"
 _CHOSEN = re.compile(
-    r"(?:the\s+)?(?:correct\s+|right\s+|final\s+)?(?:(?:answer|option|choice)\s*(?:is|:)?\s*)*:?\s*"
-    r"(?:\(\s*([A-J])\s*\)|([A-J])(?=\s*$|\s*[.:)]|\s+[-\u2013\u2014]\s))\s*[.:)]?\s*(?:[-\u2013\u2014]\s)?(.*)",
+    r"(?:I\s+(?:choose|pick|select)\s+)?(?:the\s+)?(?:(?:correct|right|final|best)\s+)?"
+    r"(?:(?:answer|option|choice)\s*(?:is|:)?\s*)*:?\s*"
+    rf"(?:\(\s*([A-J])\s*\)|([A-J])(?=\s*$|\s*[.:)]|\s+[-\u2013\u2014]\s|{_SURELY}))(?:{_SURELY})?"
+    r"\s*[.:)]?\s*(?:[-\u2013\u2014]\s)?(.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHER_CHOICE = re.compile(r"\([A-J]\)|(?<![A-Za-z])[A-J][.)](?![A-Za-z])|(?:or|and|,)\s*[A-J]\b")
 _NEGATION = re.compile(r"\b(?:not|wrong|incorrect|false|isn't|or|maybe|perhaps|either)\b", re.IGNORECASE)
+_VERDICT = re.compile(r"\b(?:yes|no|true|false)\b", re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:([ap])\s*\.?\s*m\s*\.?)?", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})()()\s*([ap])\s*\.?\s*m\s*\.?", re.IGNORECASE)
 _MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
@@ -102,6 +106,12 @@ def _date(words: str) -> str | None:
         return None
     days = [n for n in numbers if n <= 31]
     return f"{max(numbers) if len(numbers) > 1 else ''}-{months[0]}-{min(days) if days else ''}"
+
+
+def yes_or_no(text: str) -> str:
+    """Return the one of yes, no, true and false that a short answer holds, and nothing when it hedges."""
+    found = {word.lower() for word in _VERDICT.findall(text[:200])}
+    return found.pop() if len(found) == 1 and not _NEGATION.search(_VERDICT.sub("", text)) else ""
 
 
 def is_phrase(text: str) -> bool:
