@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_JOINER = re.compile(r"(?:\s|,|;|&|\band\b|\bor\b|\$|\\[()\[\]])*")
+_JOINER = re.compile(r"(?:\s|,|;|&|\band\b|\bor\b|\b[A-Za-z]\s*=|\$|\\[()\[\]])*")
 
 
 class _Box(NamedTuple):
@@ -17,9 +17,9 @@ def answer_part(response: str) -> str | None:
     r"""Return the answer of a response, or None when it holds none.
 
     What follows the last `</think>` counts; of that the last `<answer>` block if there is one; of that the last
-    `\boxed{}` or `\fbox{}` (with those before it, when only `,`, `;`, `and`, `or` or `&` lie between), or else the
-    line after the last `####`, or else all of it. An unclosed `<think>` means that thinking never ended; an empty
-    answer is none.
+    `\boxed{}` or `\fbox{}` (with those before it that say something else, when only `,`, `;`, `and`, `or`, `&` or `x=`
+    lie between), or else the line after the last `####`, or else all of it. An unclosed `<think>` means that thinking
+    never ended; an empty answer is none, and so is a box that never closes.
     """
     text = response.rpartition("</think>")[2]
     if "<think>" in text:
@@ -28,26 +28,25 @@ def answer_part(response: str) -> str | None:
     _, opened, body = before.rpartition("<answer>")
     if closed and opened:
         text = body
-    boxed = _last_boxes(text)
-    if boxed is not None:
-        return boxed.strip() or None
+    boxes, unclosed = _innermost_boxes(text)
+    if boxes:
+        return _joined(text, boxes).strip() or None
+    if unclosed:
+        return None
     if "####" in text:
         text = text.rpartition("####")[2].strip().partition("\n")[0]
     return text.strip() or None
 
 
-def _last_boxes(text: str) -> str | None:
-    boxes = _innermost_boxes(text)
-    if not boxes:
-        return None
+def _joined(text: str, boxes: list[_Box]) -> str:
     first = len(boxes) - 1
     while first > 0 and _JOINER.fullmatch(text, boxes[first - 1].end, boxes[first].start):
         first -= 1
-    return ", ".join(box.content for box in boxes[first:])
+    return ", ".join(dict.fromkeys(box.content for box in boxes[first:]))
 
 
-def _innermost_boxes(text: str) -> list[_Box]:
-    r"""Return every balanced box that holds no other, in order; one pass, however deep they nest."""
+def _innermost_boxes(text: str) -> tuple[list[_Box], bool]:
+    r"""Return every balanced box that holds no other, in order, and whether one never closes; one pass, however deep."""
     boxes: list[_Box] = []
     opened: list[re.Match[str]] = []
     for token in _BRACES.finditer(text):
@@ -58,4 +57,4 @@ def _innermost_boxes(text: str) -> list[_Box]:
                 boxes.append(_Box(opening.start(), token.end(), text[opening.end() : token.start()]))
         elif token[0] == "{" or len(token[0]) > 2:
             opened.append(token)
-    return boxes
+    return boxes, any(opening[0] != "{" for opening in opened)

@@ -34,7 +34,7 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
             r"|\\(?:hspace|vspace|phantom|tag|label)\*?\{[^{}]*\}",
             "",
         ),
-        (r"\{\s*,\s*\}", ","),
+        (r"\{\s*([,:])\s*\}", r"\1"),
         (
             r"\\(?:quad|qquad|enspace|thinspace|space|par|newline)(?![A-Za-z])"
             r"|(?<!\\)\\[,;: \n]|~|[\u00a0\u2000-\u200a\u202f]",

@@ -19,6 +19,9 @@ from rewards.maths.words import chosen, clock, is_phrase, is_time, letters, same
 logging.getLogger("math_verify").setLevel(logging.ERROR)
 
 _SPACE = re.compile(r"(?<![^\W_])\s+|\s+(?![^\W_])")
+_OPERATION = re.compile(r"\\(?:sum|prod|int|lim|cdots|ldots|dots)(?![A-Za-z])|\\begin\{vmatrix\}|\\det(?![A-Za-z])")
+_SEVERAL = re.compile(r"(?=[A-J]{2,6}$)A?B?C?D?E?F?G?H?I?J?")
+_CODE = re.compile(r"__|[A-Za-z_]\s*\(\s*['\"]")
 _GLUED_UNIT = re.compile(r"(?<=\d)(?=[mshgL]$)")
 
 
@@ -49,12 +52,27 @@ def _target(gold: str) -> Target:
     approximate = any(decimal_digits(_value(tree)) for tree in readings.trees)
     if not readings.trees and not readings.foreign and is_phrase(gold):
         readings = read_statement(gold) or readings
-    several = letters(text)
+    several = letters(text) or (frozenset(text) if _SEVERAL.fullmatch(text) else frozenset())
     besides = ""
     if not several:
         one, besides = chosen(text)
         several = one if besides else several
     return Target(text, readings, several, besides, approximate)
+
+
+def _outcome(text: str) -> str | None:
+    """What stands behind the last equals sign of an operation that is spelled out; None where there is none.
+
+    Such an operation is not computed here, so that the equation counts as the statement of its right side.
+    """
+    sides, depth = [""], 0
+    for character in text:
+        depth += (character == "{") - (character == "}")
+        if character == "=" and depth == 0:
+            sides.append("")
+        else:
+            sides[-1] += character
+    return sides[-1].strip() or None if len(sides) > 1 and _OPERATION.search(sides[-2]) else None
 
 
 def _value(tree: Node) -> Node:
@@ -67,6 +85,8 @@ def _verdict(part: str, target: Target, options: Options) -> tuple[bool, str]:
     text = clean(part)
     if not text:
         return False, "no answer"
+    if _CODE.search(part) and not _CODE.search(target.text):
+        return False, "a program"
     if _SPACE.sub("", text) == _SPACE.sub("", target.text):
         return True, ""
     if target.letters:
@@ -78,7 +98,9 @@ def _verdict(part: str, target: Target, options: Options) -> tuple[bool, str]:
         return same_time(given, wanted), "another time"
     if is_time(given or wanted):
         return False, "a time and something else"
-    return _read_and_compare(part, text, target, options)
+    verdict = _read_and_compare(part, text, target, options)
+    outcome = None if verdict[0] or "=" in target.text else _outcome(text)
+    return verdict if outcome is None else _read_and_compare(outcome, outcome, target, options)
 
 
 def _choice(text: str, target: Target, options: Options) -> tuple[bool, str] | None:

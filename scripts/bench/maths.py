@@ -2,10 +2,11 @@ r"""The maths reward against plain math-verify: false positives and negatives, a
 
     python scripts/bench/maths.py GSM8K_TEST.jsonl [--golds 300] [--json maths.json]
 
-Three sets: the cases of tests/rewards/maths, the answers of the real GSM8K test with numeric mutations (each with the
-label it has by construction), and answers that a policy could give instead of working something out. math-verify is
-called as its README shows, and with answers and references put into `\boxed{}` where they have no delimiters. Nothing
-runs in child processes here, so the speeds are those of the functions alone.
+Four sets: the cases of tests/rewards/maths; those written by somebody who had not seen the rules; the answers of the
+real GSM8K test with numeric mutations (each with the label it has by construction), and answers that a policy could
+give instead of working something out. math-verify is called as its README shows, and with answers and references put
+into `\boxed{}` where they have no delimiters. Nothing runs in child processes here, so the speeds are those of the
+functions alone.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from rewards.maths.quick import quick
 from rewards.maths.verifier import verify
 
 CASES = Path(__file__).parents[2] / "tests/rewards/maths/cases.jsonl"
+UNSEEN = CASES.with_name("unseen.jsonl")
 OPTIONS = Options()
 _DELIMITED = re.compile(r"(?<!\\)\$|\\boxed|\\\(|\\\[|####|\*\*|[A-Za-z]{3,} [A-Za-z]{2,}")
 HACKS = {
@@ -150,8 +152,10 @@ def mutations(gold: str) -> Iterator[tuple[str, str, bool]]:
 
 def sets(path: Path | None, golds: int) -> dict[str, list[Case]]:
     written = [Case(**json.loads(line)) for line in CASES.read_text().splitlines()]
+    unseen = [Case(**json.loads(line)) for line in UNSEEN.read_text().splitlines()]
     found = {
         "cases": written,
+        "unseen": unseen,
         "hacks": [Case(gold, gold, hack, False) for gold, hacks in HACKS.items() for hack in hacks],
     }
     if path:

@@ -47,3 +47,11 @@ def test_the_quick_rules_never_contradict_the_verifier():
         part, gold = answer_part(case["answer"]), answer_part(case["gold"]) or case["gold"]
         settled = quick(part, gold, Options()) if part else None
         assert settled is None or settled == verify(part, gold, Options())[0], case
+
+
+def test_cases_written_by_somebody_who_had_not_seen_the_rules_are_judged_as_labelled():
+    """But five: a sum around a box, 7/45 for 7:45, six digits of pi for 355/113, radians for 60, `$7m$` in bold."""
+    unseen = [json.loads(line) for line in Path(__file__).with_name("unseen.jsonl").read_text().splitlines()]
+    assert len(unseen) > 2200
+    wrong = [case for case in unseen if judged(case["answer"], case["gold"]) != case["right"]]
+    assert len(wrong) <= 5, wrong

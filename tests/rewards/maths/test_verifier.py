@@ -209,3 +209,20 @@ def test_an_alarm_of_the_caller_is_neither_caught_nor_cancelled():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("part", "right"),
+    [
+        ("\\int_0^3 x^2\\,dx = 9", True),
+        ("\\int_0^3 x^2\\,dx = 8", False),
+        ("9 = \\int_0^3 x^2\\,dx", False),
+        ("\\sum_{i=2}^{4} i = 9", True),
+        ("\\sum_{i=2}^{4} i = \\sum_{i=2}^{4} i", False),
+        ("\\sum_{i=2}^{4} i = 4+5", False),
+        ("\\sum_{i=2}^{4} i = 8 = 9", False),
+        ("\\lim_{x\\to 3} x^2 = 4, 9", False),
+    ],
+)
+def test_an_operation_that_is_said_to_be_a_value_states_that_value(part, right):
+    assert verify(part, "9", Options())[0] == right
