@@ -46,7 +46,7 @@ def _joined(text: str, boxes: list[_Box]) -> str:
 
 
 def _innermost_boxes(text: str) -> tuple[list[_Box], bool]:
-    r"""Return every balanced box that holds no other, in order, and whether one never closes; one pass, however deep."""
+    r"""Return every balanced box that holds no other, in order, and whether one never closes; one pass."""
     boxes: list[_Box] = []
     opened: list[re.Match[str]] = []
     for token in _BRACES.finditer(text):

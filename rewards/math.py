@@ -62,8 +62,8 @@ class Math:
         """Return 1 or 0 for each response, why, and whether it stopped its verifier."""
         pairs = [(answer_part(response), answer.strip()) for response, answer in zip(responses, answers, strict=True)]
         asked = list(dict.fromkeys((part, answer_part(gold) or gold) for part, gold in pairs if part is not None))
-        found = {pair: self._at_once(*pair) for pair in asked}
-        hard = [pair for pair, score in found.items() if score is None]
+        found = {pair: score for pair in asked if (score := self._at_once(*pair)) is not None}
+        hard = [pair for pair in asked if pair not in found]
         outcomes = self.pool.call([{"part": part, "gold": gold} for part, gold in hard])
         found |= {pair: _score(outcome) for pair, outcome in zip(hard, outcomes, strict=True)}
         self._keep(found)

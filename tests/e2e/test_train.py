@@ -200,10 +200,10 @@ def test_an_evaluation_does_not_depend_on_its_batch_size(whole, tmp_path, size):
 
 def test_a_reward_that_always_fails_stops_the_run_after_some_steps_and_says_why(tmp_path, capsys):
     args = train_args(tmp_path, tmp_path / "run", "cluster.backend=local", "scoring.max_failed_steps=1")
-    (tmp_path / "mine.py").write_text("def digits(response, answer):\n    return 1.0 if response == answer else 1 / 0\n")
+    (tmp_path / "mine.py").write_text("def digits(response, answer):\n    return 1 if response == answer else 1 / 0\n")
     assert main(args) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "of the rollouts have no reward, and too many had none in 2 steps in a row (scoring.max_failed=0.1): " in said
+    assert "have no reward, and too many had none in 2 steps in a row (scoring.max_failed=0.1): rewards.digi" in said
     assert "rewards.digits raised ZeroDivisionError: division by zero at " in said
     assert "run/failed holds the weights, the optimiser and the rollouts of step 2." in said
     assert [row["reward/failed"] for row in metrics(tmp_path / "run") if "reward/failed" in row] == [1.0]

@@ -148,7 +148,7 @@ def test_scored_rollouts_survive_pickling(rollout):
 
 @pytest.mark.parametrize("body", ["return float('nan')", "return [1.0]", "return {}[response]"])
 def test_a_reward_that_fails_on_the_gold_answer_is_found_before_training(rollout, scorer_of, body):
-    with pytest.raises(RewardError, match="rollout gold-answer/p:1/0|gold answer of the first prompt, p:1"):
+    with pytest.raises(RewardError, match=r"rollout gold-answer/p:1/0|gold answer of the first prompt, p:1"):
         scorer_of(body).check([rollout("").prompt])
 
 
