@@ -136,7 +136,9 @@ class Trials:
         """Kills the raylet of a node, of one that the policy is on if it is on any; another node joins then."""
         busy, raylets = {process.ppid() for process in self.victims("policy rank")}, self.raylets()
         chosen = self.random.choice(sorted(busy & raylets.keys()) or sorted(raylets))
-        os.kill(chosen, signal.SIGKILL)
+        raylet = raylets[chosen].all_processes["raylet"][0].process
+        raylet.kill()
+        raylet.wait()  # its workers end when it is gone, and not while it is a child that nobody has buried
         self.nodes.remove(raylets[chosen])
         self.nodes.append(self.cluster.add_node(num_cpus=NODE_CPUS))
         return chosen in busy
