@@ -9,10 +9,8 @@ run that nobody disturbed, bit for bit. Writes trials.jsonl, and a table.
 
 import argparse
 import json
-import os
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
