@@ -3,8 +3,10 @@
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import torch
 from ray import ObjectRef
 from ray.actor import ActorHandle
 
-from actors.waiting import call, completed, gather
+from actors.waiting import call, first, gather
 from actors.workers import Published
 from rewards.compose import Entries, finished
 from rewards.score import Judged
@@ -45,9 +47,18 @@ class Actors:
         """The answers to what was asked."""
         return gather(asked, self.watchdog, self.what)
 
-    def as_ready(self, asked: Sequence[ObjectRef]) -> Iterator[Any]:
-        """The answers to what was asked, as they come."""
-        return completed(asked, self.watchdog, self.what)
+    def deal(self, name: str, args: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+        """The answers to a question with each of these arguments, as they come; whoever is free gets the next."""
+        left, busy = deque(args), {}
+        for number in range(len(self.handles)):
+            if left:
+                busy[self.ask(number, name, *left.popleft())] = number
+        while busy:
+            done, answer = first(list(busy), self.watchdog, self.what)
+            number = busy.pop(done)
+            if left:
+                busy[self.ask(number, name, *left.popleft())] = number
+            yield answer
 
     def all(self, name: str, *args: Any) -> list[Any]:
         """The answers of all to one question."""
@@ -166,11 +177,9 @@ class RemoteSampler:
         if self.together:
             yield self.sample(prompts, group_size, step)
             return
-        first = () if self.weights is None else (self.weights,)
-        parts = portions(prompts, group_size, self.streams)
-        yield from self.workers.as_ready(
-            [self.workers.ask(at, "sample", *first, part, group_size, step, None) for at, part in enumerate(parts)]
-        )
+        weights = () if self.weights is None else (self.weights,)
+        parts = portions(prompts, group_size, self.streams, len(self.workers.handles))
+        yield from self.workers.deal("sample", [(*weights, part, group_size, step, None) for part in parts])
 
     def with_behaviour(self, batches: Sequence[Batch]) -> list[Batch]:
         """Adds the log-probabilities that the rollout workers' weights give to the responses; each scores some."""
@@ -196,12 +205,20 @@ class RemoteScorer:
         starts = [at for at, name in enumerate(prompts) if at == 0 or name != prompts[at - 1]]
         size = -(-len(starts) // len(self.workers.handles))
         cuts = [*starts[::size], len(rollouts)]
-        asked = [
-            self.workers.ask(self.turn + at, "judge", rollouts[start:end])
-            for at, (start, end) in enumerate(pairwise(cuts))
-        ]
-        self.turn += len(asked)
-        return lambda: [item for share in self.workers.wait(asked) for item in share]
+        shares: dict[int, list[Rollout]] = {}
+        for start, end in pairwise(cuts):
+            shares[self.turn] = rollouts[start:end]
+            self.workers.ask(self.turn, "begin", self.turn, rollouts[start:end])
+            self.turn += 1
+        return partial(self._finish, shares)
+
+    def _finish(self, shares: dict[int, list[Rollout]]) -> list[Judged]:
+        """What the workers say; one that was started again meanwhile knows nothing of it, and is asked again."""
+        found = dict(zip(shares, self.workers.wait([self.workers.ask(t, "finish", t) for t in shares]), strict=True))
+        lost = [turn for turn, judged in found.items() if judged is None]
+        again = self.workers.wait([self.workers.ask(turn, "judge", shares[turn]) for turn in lost])
+        found |= zip(lost, again, strict=True)
+        return [item for judged in found.values() for item in judged]
 
     def finish(
         self, begun: Sequence[tuple[Sequence[Rollout], Callable[[], list[Judged]]]], normalize: bool = True

@@ -51,16 +51,23 @@ def completed(references: Sequence[ObjectRef], timeout: float | None, what: str)
         LostWorkerError: a worker died, or none answered in time.
     """
     pending = list(references)
-    ends = math.inf if timeout is None else time.monotonic() + timeout
     while pending:
+        done, answer = first(pending, timeout, what)
+        pending.remove(done)
+        yield answer
+
+
+def first(references: Sequence[ObjectRef], timeout: float | None, what: str) -> tuple[ObjectRef, Any]:
+    """The call that is done first, and its result; see `completed`."""
+    ends = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
         if not ray.is_initialized():
             raise LostWorkerError(f"{what} is not waited for any more: the cluster was left.")
         # In slices: a thread that waits when the cluster is left would go on waiting.
-        done, pending = ray.wait(pending, timeout=max(0.0, min(SLICE_SECONDS, ends - time.monotonic())))
+        done, _ = ray.wait(list(references), timeout=max(0.0, min(SLICE_SECONDS, ends - time.monotonic())))
         if done:
-            yield call(done[0], what=what)
-            ends = math.inf if timeout is None else time.monotonic() + timeout
-        elif time.monotonic() >= ends:
+            return done[0], call(done[0], what=what)
+        if timeout is not None and time.monotonic() >= ends:
             raise LostWorkerError(f"{what} did not answer within {timeout:.0f} s. The cluster has {free()}.")
 
 

@@ -36,7 +36,7 @@ CHUNK_BYTES = 512 * 2**20
 """Weights are sent in objects of about this size, so that several nodes can fetch different ones at a time."""
 
 
-WORK = ("sample", "score", "learn", "behaviour", "logprobs")
+WORK = ("sample", "begin", "finish", "judge", "learn", "behaviour", "logprobs")
 """What a worker is there for; the rest is orchestration."""
 
 
@@ -248,6 +248,16 @@ class RewardWorker(Hosted):
         super().__init__(config)
         self.scorer = TaskScorer({name: task.rewards for name, task in tasks_of(config).items()})
 
+        self.begun: dict[int, Callable[[], list[Judged]]] = {}
+
+    def begin(self, turn: int, rollouts: list[Rollout]) -> None:
+        """Computes what can be computed, and lets what waits for others wait while more is begun."""
+        self.begun[turn] = self.scorer.begin(rollouts, at_once=True)
+
+    def finish(self, turn: int) -> list[Judged] | None:
+        """What the rewards say of each, without the rollouts: pictures need not travel back. None if never begun."""
+        return self.begun.pop(turn)() if turn in self.begun else None
+
     def judge(self, rollouts: list[Rollout]) -> list[Judged]:
-        """What the rewards say of each, without the rollouts: pictures need not travel back."""
+        """Both in one."""
         return self.scorer.begin(rollouts)()

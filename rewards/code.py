@@ -40,6 +40,8 @@ class Code:
     plain values back, so that a test of what is done to an argument fails.
     """
 
+    own_limit = "seconds"
+
     def __init__(
         self, seconds: float = 10.0, memory_mb: int = 1024, partial: bool = False, workers: int | None = None
     ) -> None:

@@ -81,17 +81,19 @@ def _standard(values: np.ndarray) -> np.ndarray:
 
 
 def _value(name: str, entry: RewardEntry, judged: Judged) -> float:
-    """The value behind its gates and between its caps; a gate that failed leaves it unknown."""
+    """The value between its caps and behind its gates: what these returned themselves.
+
+    A gate that does not apply is open, and one that failed leaves the value unknown.
+    """
     if name not in judged.scores:
         return 0.0
     value = judged.scores[name].value
     gates = [judged.scores[other].value for other in entry.requires if other in judged.scores]
     if any(math.isnan(gate) for gate in (value, *gates)):
         return math.nan
-    if any(gate < FULL for gate in gates):
-        value = 0.0
     low = value if entry.min is None else max(value, entry.min)
-    return low if entry.max is None else min(low, entry.max)
+    capped = low if entry.max is None else min(low, entry.max)
+    return 0.0 if any(gate < FULL for gate in gates) else capped
 
 
 def _scored(rollout: Rollout, judged: Judged, earned: Sequence[float], names: list[str]) -> Scored:

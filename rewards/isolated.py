@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rewards.arguments import Parameters
@@ -9,9 +10,9 @@ from rewards.classes import Built, no_such_argument, of_settings
 from rewards.function import RewardFunction
 from rewards.isolation.outcome import Limits
 from rewards.isolation.pool import Pool
-from rewards.source import absolute_spec
+from rewards.source import PRIVATE, absolute_spec
 from unigrpo.config import RewardEntry
-from unigrpo.config.secrets import filled, meant
+from unigrpo.config.secrets import filled
 from unigrpo.errors import ConfigError, RewardError
 from unigrpo.types import TASKS
 
@@ -21,9 +22,13 @@ PATIENCE_SECONDS = 60.0
 
 def pool_of(name: str, entry: RewardEntry, function: Callable[..., Any], seconds: float, built: Built) -> Pool:
     """Return the processes that run a function or a class of this environment; equal ones are shared."""
-    target = absolute_spec(entry.path) or f"{function.__module__}:{function.__qualname__}"
-    if target.startswith("__main__:"):
-        raise RewardError(f"rewards.{name} has a time limit, so it must be in a file or a package: set its path.")
+    named = getattr(function, "__qualname__", "<locals>")
+    target = absolute_spec(entry.path) or f"{function.__module__}:{named}"
+    if target.startswith(("__main__:", PRIVATE)) or (entry.path is None and "<locals>" in named):
+        raise RewardError(
+            f"rewards.{name} has a time limit, so that another process must find it: make it a function or a class of "
+            "a module, and set its path."
+        )
     args = filled(name, entry.args, Parameters.of(function).names) if inspect.isclass(function) else None
     return _shared(target, args, entry, seconds, built, name)
 
@@ -38,14 +43,16 @@ def elsewhere(name: str, entry: RewardEntry, built: Built) -> RewardFunction:
     if entry.path is None:
         raise ConfigError(f"rewards.{name}.python is set, but not rewards.{name}.path: say what it runs.")
     seconds = PATIENCE_SECONDS if entry.timeout is None else entry.timeout
-    pool = _shared(str(absolute_spec(entry.path)), dict(entry.args), entry, seconds, built, name)
+    args = filled(name, entry.args, ())
+    pool = _shared(str(absolute_spec(entry.path)), args, entry, seconds, built, name)
     parameters = Parameters.read(pool.parameters())
     check_portable(name, parameters)
-    settings = {} if pool.makes_object() else dict(entry.args)
-    for key in settings:
-        if not parameters.everything and meant(key, parameters.names) not in parameters.names:
+    for key in () if pool.makes_object() else args:
+        if not parameters.everything and key not in parameters.names:
             raise ConfigError(no_such_argument(name, key, parameters.names))
-    return RewardFunction(name, pool.call, TASKS, settings, parameters, False, seconds, entry.on_error or "nan", pool)
+    # Its settings are with it already, so that they need not be found in the data.
+    needed = replace(parameters, required=tuple(key for key in parameters.required if key not in args))
+    return RewardFunction(name, pool.call, TASKS, {}, needed, False, seconds, entry.on_error or "nan", pool)
 
 
 def check_portable(name: str, parameters: Parameters) -> None:

@@ -6,6 +6,7 @@ What plain text can settle is settled here; the rest goes to child processes, wh
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import nan
 
 from rewards.extract import answer_part
 from rewards.isolation.outcome import Limits, Outcome
@@ -22,6 +23,8 @@ REMEMBERED = 1 << 14
 @reward("math", tasks=("text", "understand"))
 class Math:
     """1 when the answer part of the response equals the prompt's answer mathematically, else 0."""
+
+    own_limit = "seconds"
 
     def __init__(
         self,
@@ -80,6 +83,8 @@ class Math:
 
     def _keep(self, found: dict[tuple[str, str], Score]) -> None:
         for pair, score in found.items():
+            if score.fault or score.failed:
+                continue  # a machine that is busy for a moment makes no answer wrong for good
             self._known[pair] = score
             self._known.move_to_end(pair)
         while len(self._known) > REMEMBERED:
@@ -87,8 +92,10 @@ class Math:
 
 
 def _score(outcome: Outcome) -> Score:
-    """The model wrote what the verifier stumbled over, so that it is wrong rather than unknown."""
-    if outcome.fault or outcome.error:
-        return Score(0.0, note=outcome.note or outcome.error, fault=outcome.fault or "error")
+    """The model wrote what the verifier could not get through, so that it is wrong rather than unknown."""
+    if outcome.error:
+        return Score(nan, note=outcome.error)
+    if outcome.fault:
+        return Score(0.0, note=outcome.note, fault=outcome.fault)
     right, reason = outcome.value
     return Score(float(right), note=reason)

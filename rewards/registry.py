@@ -88,6 +88,8 @@ def reward(
     """
 
     def register(function: F) -> F:
+        if SHIPPED.get(name, function.__module__) != function.__module__:
+            raise RewardError(f"reward `{name}` is already defined at {SHIPPED[name]}: choose another name.")
         other = _declared.get(name)
         if other is not None and location(other.function) != location(function):
             raise RewardError(f"reward `{name}` is already defined at {location(other.function)}: choose another name.")
@@ -117,12 +119,18 @@ def resolve(name: str, entry: RewardEntry, built: Built | None = None) -> Reward
     function, settings = declared.function, dict(entry.args)
     timeout = declared.timeout if entry.timeout is None else entry.timeout
     pool = None
+    own = getattr(function, "own_limit", None)
+    if own is not None and (timeout is not None or entry.memory_gb != RewardEntry.memory_gb):
+        raise ConfigError(
+            f"rewards.{name} has limits of its own, for each answer: set rewards.{name}.args.{own} instead."
+        )
     if timeout is not None and not is_async(function):
         pool = pool_of(name, entry, function, timeout, built)
     elif entry.memory_gb != RewardEntry.memory_gb:
+        fix = "drop it" if is_async(function) else f"set rewards.{name}.timeout as well, or drop it"
         raise ConfigError(
             f"rewards.{name}.memory_gb is {entry.memory_gb:g}, but only a reward that runs in a process of its own has "
-            f"such a limit: set rewards.{name}.timeout as well, or drop it."
+            f"such a limit: {fix}."
         )
     if inspect.isclass(function):
         function = build(name, function, settings, built) if pool is None else unbuilt(name, function, settings)

@@ -12,6 +12,9 @@ from rewards.score import Judged
 from unigrpo.errors import ConfigError, RewardError
 from unigrpo.types import Prompt, Rollout, Scored
 
+TAKEN = ("accuracy", "failed", "mean", "reward", "std", "truncated", "zero_std")
+"""Metrics of a step or an evaluation that stand beside those of the rewards."""
+
 
 class Scorer:
     """The rewards of a task, found and checked once, applied to each rollout."""
@@ -29,6 +32,8 @@ class Scorer:
         for name, entry in entries.items():
             if not math.isfinite(entry.weight):
                 raise ConfigError(f"rewards.{name}.weight is {entry.weight}: set it to a finite number.")
+            if name in TAKEN or "/" in name or name.startswith("pass@"):
+                raise ConfigError(f"rewards.{name} would be logged under a name that is taken: call it something else.")
             missing = next((other for other in entry.requires if other not in entries or other == name), None)
             if missing is not None:
                 raise ConfigError(f"rewards.{name}.requires holds {missing!r}, which is no other reward: correct it.")
@@ -50,17 +55,21 @@ class Scorer:
                     f"fail in training: {score.note or 'its value is nan'}"
                 )
 
-    def begin(self, rollouts: Sequence[Rollout]) -> Callable[[], list[Judged]]:
+    def begin(self, rollouts: Sequence[Rollout], at_once: bool = False) -> Callable[[], list[Judged]]:
         """Start what goes on by itself, and return how to get what each reward says of each rollout.
+
+        Args:
+            at_once: compute all that needs no waiting now, instead of when it is asked for.
 
         Raises:
             RewardError: then, or when asked: a reward returned what is no score, or failed and its `on_error` is
                 `raise`.
         """
         pending = {name: begin(reward, rollouts) for name, reward in self.rewards.items()} if rollouts else {}
+        ready = {name: finish() for name, finish in pending.items() if at_once and not self.rewards[name].asynchronous}
 
         def finish() -> list[Judged]:
-            found = {name: finish() for name, finish in pending.items()}
+            found = {name: ready.get(name) or finish() for name, finish in pending.items()}
             return [
                 Judged(
                     scores={name: score for name, (said, _) in found.items() if (score := said[row]) is not None},

@@ -14,6 +14,9 @@ from typing import Any
 
 from unigrpo.errors import RewardError
 
+PRIVATE = "_unigrpo_reward_"
+"""How the module of a file is called, so that a file called rewards.py or math.py hides no other module."""
+
 
 def user_function(setting: str, spec: str) -> Callable[..., Any]:
     """Return the function that a setting points to: `file.py:function` or `package.module:function`."""
@@ -71,8 +74,7 @@ def _load_file(setting: str, path: Path) -> ModuleType:
         hint = f"Did you mean {path.parent / close[0]}?" if close else f"It is looked for from {Path.cwd()}."
         raise RewardError(f"{setting}: there is no file {path}. {hint}")
     path = path.resolve()
-    # A private name, so that a file called rewards.py or math.py hides no other module.
-    key = f"_unigrpo_reward_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    key = f"{PRIVATE}{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     if key in sys.modules:
         return sys.modules[key]
     spec = importlib.util.spec_from_file_location(key, path)
@@ -80,11 +82,14 @@ def _load_file(setting: str, path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module
+    sys.path.append(str(path.parent))  # at the end: what it imports from beside it hides nothing
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[key]
         raise _import_failed(setting, path, error) from error
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 

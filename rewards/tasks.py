@@ -31,7 +31,7 @@ class TaskScorer:
                     raise RewardError("there are no prompts to be rewarded: give it data, or drop the task.")
                 scorer.check(own)
 
-    def begin(self, rollouts: Sequence[Rollout]) -> Callable[[], list[Judged]]:
+    def begin(self, rollouts: Sequence[Rollout], at_once: bool = False) -> Callable[[], list[Judged]]:
         """Start what goes on by itself, and return how to get what the rewards say of each; see `Scorer.begin`."""
         places: dict[str, list[int]] = {}
         for place, rollout in enumerate(rollouts):
@@ -39,7 +39,7 @@ class TaskScorer:
         pending: dict[str, Callable[[], list[Judged]]] = {}
         for name, own in places.items():
             with _of_task(name):
-                pending[name] = self.scorers[name].begin([rollouts[place] for place in own])
+                pending[name] = self.scorers[name].begin([rollouts[place] for place in own], at_once)
 
         def finish() -> list[Judged]:
             judged: dict[int, Judged] = {}

@@ -18,15 +18,19 @@ from unigrpo.models.load import Policy
 from unigrpo.types import DRAWING, Prompt, Rollout
 
 
-def portions(prompts: Sequence[Prompt], group_size: int, streams: Mapping[str, SamplingSection]) -> list[list[Prompt]]:
+def portions(
+    prompts: Sequence[Prompt], group_size: int, streams: Mapping[str, SamplingSection], samplers: int = 1
+) -> list[list[Prompt]]:
     """Prompts in parts whose rollouts fill a batch; those of a part are of one kind, and about equally long.
 
     Args:
         streams: the settings of each stream by name.
+        samplers: how many draw at a time; each gets something to do.
     """
+    most = -(-len(prompts) // samplers)
     parts: list[list[Prompt]] = []
     for prompt in sorted(prompts, key=lambda prompt: (prompt.stream, prompt.task, len(prompt.tokens))):
-        room = max(1, streams[prompt.stream].batch_size // group_size)
+        room = max(1, min(most, streams[prompt.stream].batch_size // group_size))
         kind = prompt.stream, prompt.task
         if not parts or len(parts[-1]) == room or kind != (parts[-1][0].stream, parts[-1][0].task):
             parts.append([])

@@ -83,6 +83,8 @@ class RunState:
     """Place in the stream of each task, and prompts drawn from it."""
     score: float | None = None
     """Held-out accuracy after exactly this step, if it was measured."""
+    skipped: int = 0
+    """Steps that changed no weights, as no reward of theirs was known."""
 
 
 @contextmanager
@@ -198,7 +200,8 @@ def train(
             with _clock(metrics, "sync"):
                 ahead.give(workers.learner.weights())
             metrics |= summarize(drawn.scored, config.rollout.group_size) | workers.report()
-            metrics["rollout/staleness"] = _staleness(drawn.scored, step)
+            metrics["rollout/staleness"] = _staleness(drawn.scored, step - state.skipped)
+            state.skipped += not drawn.batches
             metrics["time/step"] = time.perf_counter() - started
             tracker.log(step + 1, metrics)
             bar.update(metrics)
@@ -216,9 +219,9 @@ def train(
     return last or metrics
 
 
-def _staleness(scored: Sequence[Scored], step: int) -> float:
-    """Updates between the weights that sampled a step's rollouts and those that learn from them."""
-    return step - sum(item.rollout.policy_version for item in scored) / len(scored)
+def _staleness(scored: Sequence[Scored], updates: int) -> float:
+    """Updates between the weights that sampled a step's rollouts and those that learn from them, after so many."""
+    return updates - sum(item.rollout.policy_version for item in scored) / len(scored)
 
 
 def _dumped(

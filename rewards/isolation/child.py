@@ -279,6 +279,7 @@ def _load_file(path):
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    sys.path.append(os.path.dirname(path))  # at the end: what it imports from beside it hides nothing
     spec.loader.exec_module(module)
     return module
 

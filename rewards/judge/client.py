@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 import re
 import time
@@ -24,6 +25,7 @@ OF_THE_TEXT = {400, 413, 422}
 SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
 FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0
 """Seconds; the longest bounds how late it is noticed that a server is back."""
+_log = logging.getLogger(__name__)
 
 
 class Refused(NoAnswer):
@@ -96,6 +98,8 @@ class Client:
                 asked_to_wait = _retry_after(response)
             first = first or time.monotonic()
             left = self.patience.left(first)
+            if attempt == 1 and left > 0 and self.patience.begins():
+                _log.warning("the judge at %s %s; it is asked again for %.0f s", self.url, problem, left)
             if left <= 0:
                 raise NoAnswer(f"{self.url} {problem}; tried {attempt} times, until patience was at an end")
             await asyncio.sleep(min(left, max(asked_to_wait, _wait(attempt))))
@@ -107,7 +111,7 @@ class Client:
             try:
                 reply = response.json()
             except ValueError:
-                raise NoAnswer(f"{self.url} answers no JSON: {response.text[:120]!r}") from None
+                raise NoAnswer(f"{self.url} answers no JSON: {self._without_key(response.text)[:120]!r}") from None
             self.answered = True
             return reply
         said = f"{self.url} answers {status}: {self._message(response)}"
@@ -127,8 +131,11 @@ class Client:
             found = found.get("message", found) if isinstance(found, dict) else found
         except (AttributeError, ValueError):
             found = response.text
-        line = " ".join(str(found).split())[:300] or response.reason_phrase
-        return line.replace(self.key, "...") if self.key else line
+        line = self._without_key(" ".join(str(found).split()))
+        return line[:300] or response.reason_phrase
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self.key, "...") if self.key else text
 
 
 class Patience:
@@ -142,6 +149,7 @@ class Patience:
         self.seconds = seconds
         self._callers = 0
         self._silent_since: float | None = None
+        self._told = False
 
     @contextmanager
     def caller(self) -> Iterator[None]:
@@ -154,9 +162,14 @@ class Patience:
         finally:
             self._callers -= 1
 
+    def begins(self) -> bool:
+        """Whether this is the first that is said of the server's silence."""
+        first, self._told = not self._told, True
+        return first
+
     def heard(self) -> None:
         """The server answered a request."""
-        self._silent_since = None
+        self._silent_since, self._told = None, False
 
     def left(self, first: float) -> float:
         """Return the seconds that are left to a request which has just failed, and failed first at a time."""

@@ -22,6 +22,8 @@ from unigrpo.errors import ConfigError, RewardError
 class Judge:
     """What another model says of a response or a drawing, asked through an OpenAI-compatible server."""
 
+    own_limit = "timeout"
+
     def __init__(
         self,
         base_url: str,

@@ -234,3 +234,89 @@ def test_rewards_of_an_installed_package_are_found_by_name(rollout):
 def test_a_limit_of_memory_needs_a_process_of_its_own(scorer_of):
     with pytest.raises(ConfigError, match=r"rewards\.mine\.memory_gb is 1, but only .*set rewards\.mine\.timeout as"):
         scorer_of("def mine(response): return 1.0", memory_gb=1)
+
+
+@pytest.mark.parametrize("where", ["", "async "])
+@pytest.mark.parametrize(
+    "what", ["SystemExit(3)", "asyncio.CancelledError()", "Unprintable()", "ValueError('x' * 10**6)"]
+)
+def test_whatever_a_reward_raises_is_a_short_note_and_stops_nothing(rollout, scorer_of, where, what):
+    if not where and "Cancelled" in what:
+        pytest.skip("nobody cancels a plain function")
+    source = (
+        "import asyncio\nclass Unprintable(Exception):\n    def __str__(self):\n        raise RuntimeError\n"
+        f"{where}def mine(response):\n    if response:\n        return 1.0\n    raise {what}\n"
+    )
+    scorer = scorer_of(source)
+    for _ in range(2):
+        found = scorer.score([rollout("x"), rollout("")])
+        assert [item.known for item in found] == [True, False]
+        assert len(found[1].notes["mine"]) < 800
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("Score(1.0, parts=[1])", "`parts` of a Score is a dictionary of numbers"),
+        ("Score(1.0, note=ValueError())", "`note` a text"),
+        ("Score(1.0, fault='odd')", "`fault` one of timeout, memory, crash, error, or empty"),
+        ("Score(1.0, parts={'timeout': 1})", "has a part `timeout`, which is the name of a count: rename it"),
+        ("10 ** 400", "returned inf for rollout"),
+        ("[[1], [1, 2]]", "returned 2 values (list)"),
+    ],
+)
+def test_what_cannot_be_a_score_is_said_in_one_line(rollout, scorer_of, body, message):
+    with pytest.raises(RewardError) as error:
+        scorer_of(f"from rewards import Score\ndef mine(response):\n    return {body}\n").score([rollout("x")])
+    assert message in str(error.value)
+
+
+def test_a_number_may_come_from_any_library(rollout, scorer_of):
+    source = (
+        "import numpy as np, torch\ndef mine(response):\n    return torch.tensor(0.5) if response else np.array(2)\n"
+    )
+    assert scores(scorer_of(source), rollout("x"), rollout("")) == [0.5, 2]
+
+
+def test_a_response_that_stops_a_reward_of_many_leaves_its_neighbours_their_own(rollout, scorer_of):
+    source = "def mine(responses):\n    while 'hang' in responses: pass\n    return [float(r) for r in responses]\n"
+    found = scorer_of(source, timeout=0.7).score([rollout(text) for text in ("1", "hang", "2", "3")])
+    assert [item.reward for item in found] == [1, 0, 2, 3]
+    assert [item.faults.get("mine") for item in found] == [None, "timeout", None, None]
+
+
+@pytest.mark.parametrize(("name", "own"), [("math", "seconds"), ("code", "seconds")])
+def test_a_reward_with_limits_of_its_own_says_where_they_are(name, own):
+    for limit in ({"timeout": 1.0}, {"memory_gb": 1.0}):
+        with pytest.raises(
+            ConfigError, match=rf"rewards\.{name} has limits of its own, .*set rewards\.{name}\.args\.{own}"
+        ):
+            resolve(name, RewardEntry(**limit))
+
+
+def test_a_key_reaches_a_reward_in_another_environment(rollout, python, monkeypatch, tmp_path):
+    monkeypatch.setenv("A_KEY", "secret")
+    (tmp_path / "keyed.py").write_text("def keyed(response, api_key): return float(api_key == 'secret')\n")
+    entry = RewardEntry(path=f"{tmp_path / 'keyed.py'}:keyed", python=python, args={"api_key_env": "A_KEY"})
+    assert scores(Scorer({"mine": entry}), rollout("42")) == [1]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "failed", "mean", "pass@1", "a/b"])
+def test_a_name_that_a_metric_has_already_is_refused(user_file, name):
+    with pytest.raises(ConfigError, match="would be logged under a name that is taken: call it something else"):
+        Scorer({name: RewardEntry(path=f"{user_file('def mine(response): return 1')}:mine")})
+
+
+def test_a_shipped_name_cannot_be_taken_by_ones_own(user_file):
+    path = user_file("from rewards import reward\n@reward('sudoku')\ndef mine(response): return 1.0\n")
+    with pytest.raises(
+        RewardError, match=r"reward `sudoku` is already defined at rewards\.sudoku: choose another name"
+    ):
+        resolve("mine", RewardEntry(path=f"{path}:mine"))
+
+
+@pytest.mark.parametrize("timeout", [None, 20])
+def test_a_file_finds_what_lies_beside_it(rollout, user_file, timeout):
+    user_file("LIMIT = 4\n", "beside_it.py")
+    path = user_file("from beside_it import LIMIT\ndef mine(response): return len(response) / LIMIT\n")
+    assert scores(Scorer({"mine": RewardEntry(path=f"{path}:mine", timeout=timeout)}), rollout("ab")) == [0.5]

@@ -80,7 +80,7 @@ def test_a_decorated_user_function_keeps_its_tasks(user_file, rollout):
 
 def test_two_rewards_cannot_have_one_name():
     resolve("exact_match", RewardEntry())
-    with pytest.raises(RewardError, match=r"`exact_match` is already defined at .*text\.py:\d+: choose another name"):
+    with pytest.raises(RewardError, match=r"`exact_match` is already defined at rewards\.text: choose another name"):
         reward("exact_match")(lambda response: 1)
 
 

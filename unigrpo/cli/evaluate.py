@@ -62,7 +62,7 @@ def evaluate_from(config: EvalConfig) -> Metrics:
     folder = open_run(config.output, config, overwrite=config.overwrite)
     _write_samples(folder, scored)
     check_failed(scored, config.max_failed, f"{folder}/samples.jsonl")
-    if len(tasks) == 1:
+    if len(tasks) == 1 and "eval/accuracy" in metrics:
         metrics["eval/stderr"] = (metrics["eval/accuracy"] * (1 - metrics["eval/accuracy"]) / len(scored)) ** 0.5
     _write(folder, config, metrics, scored, len(prompts))
     return metrics

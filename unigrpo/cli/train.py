@@ -14,7 +14,7 @@ from unigrpo.cli.verbs import VERBS
 from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.config.load import flatten, load_config
 from unigrpo.data.stream import MixedStream
-from unigrpo.errors import LostWorkerError, OutOfMemoryError
+from unigrpo.errors import DataError, LostWorkerError, OutOfMemoryError
 from unigrpo.learner import MICRO_BATCH
 from unigrpo.memory import usage
 from unigrpo.models.ids import IdTable
@@ -149,6 +149,9 @@ def train_from(config: TrainConfig) -> Metrics:
     metrics = _attempts(config, Run(prompts, held_out, scorer, ids))
     run_folder = Path(config.output)
     keys = [f"eval/{name}/accuracy" for name in tasks if len(tasks) > 1] or report.KEYS
-    report.curve({run_folder.name: run_folder}, run_folder / "curve.png", keys if held_out else report.KEYS)
+    try:
+        report.curve({run_folder.name: run_folder}, run_folder / "curve.png", keys if held_out else report.KEYS)
+    except DataError as error:  # no step had a reward that was known
+        print(f"unigrpo: no curve: {error}", file=sys.stderr)
     gallery.before_after(run_folder, run_folder / "before_after.png")
     return metrics
