@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unigrpo.config import OptimSection
 from unigrpo.errors import CheckpointError, TrainingError
+from unigrpo.rounding import RoundedAdamW
 
 COUNTS = ("step_count", "skipped_in_row")
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -26,17 +27,23 @@ def learning_rate(optim: OptimSection, step: int, total: int) -> float:
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The trainable weights of a module, of which only matrices decay."""
+    """The trainable weights of a module, of which matrices decay, and norms, biases and embeddings do not."""
     weights = [weight for weight in module.parameters() if weight.requires_grad]
+    looked_up = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
+    decays = [weight.ndim > 1 and id(weight) not in looked_up for weight in weights]
     groups = [
-        {"params": [w for w in weights if w.ndim > 1], "weight_decay": weight_decay},
-        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+        {"params": [w for w, decay in zip(weights, decays, strict=True) if decay], "weight_decay": weight_decay},
+        {"params": [w for w, decay in zip(weights, decays, strict=True) if not decay], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
 
 class Engine:
-    """AdamW on the trainable weights of a module. All its state is tensors by name and a step count."""
+    """AdamW on the trainable weights of a module. All its state is tensors by name and a step count.
+
+    Weights of bfloat16 are too coarse for small updates: what is updated is a float32 copy of each, or they are rounded
+    by chance.
+    """
 
     rank, world = 0, 1
     """This process among those that train the module together."""
@@ -110,12 +117,29 @@ class Engine:
 
     def _open(self) -> None:
         first, second = self.optim.betas
+        self.updated = {name: self._updated(weight) for name, weight in self.named.items()}
+        """What AdamW updates, by name: the weight itself, or a copy of it."""
+        places = {id(weight): self.updated[name] for name, weight in self.named.items()}
         groups = parameter_groups(self.module, self.optim.weight_decay)
-        self.adamw = torch.optim.AdamW(groups, lr=self.optim.lr, betas=(first, second), eps=self.optim.eps)
+        groups = [group | {"params": [places[id(weight)] for weight in group["params"]]} for group in groups]
+        kind = RoundedAdamW if self.optim.bfloat16 == "rounded" else torch.optim.AdamW
+        self.adamw = kind(groups, lr=self.optim.lr, betas=(first, second), eps=self.optim.eps)
+
+    def _updated(self, weight: nn.Parameter) -> nn.Parameter:
+        if not self.optim.offload and (weight.dtype == torch.float32 or self.optim.bfloat16 == "rounded"):
+            return weight
+        place = torch.device("cpu") if self.optim.offload else weight.device
+        return nn.Parameter(weight.detach().to(place, torch.float32, copy=True))
+
+    def _copies(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        """Weights that have a copy, with it."""
+        pairs = [(weight, self.updated[name]) for name, weight in self.named.items()]
+        return [(weight, copy) for weight, copy in pairs if copy is not weight]
 
     def clear(self) -> None:
         """Drops the gradients of this step."""
-        self.adamw.zero_grad(set_to_none=True)
+        for weight in self.named.values():
+            weight.grad = None
 
     def _update(self, rate: float, sound: bool) -> float:
         """Updates the weights if all is finite, and returns the norm of the gradient before it was scaled down."""
@@ -123,10 +147,20 @@ class Engine:
         if sound and math.isfinite(norm):
             for group in self.adamw.param_groups:
                 group["lr"] = rate
-            self.adamw.step()
+            self._move()
         else:
             self.clear()
         return norm
+
+    @torch.no_grad()
+    def _move(self) -> None:
+        copies = self._copies()
+        for weight, copy in copies:
+            copy.grad = None if weight.grad is None else weight.grad.to(copy.device, torch.float32)
+        self.adamw.step()
+        for weight, copy in copies:
+            weight.copy_(copy)
+            copy.grad = None
 
     def _sound(self) -> bool:
         """Whether all weights are finite: their sum is, unless one is not or they are absurdly large."""
@@ -138,30 +172,37 @@ class Engine:
 
     def state(self) -> dict[str, Tensor]:
         """A copy of the optimiser's tensors on the CPU, by `weight name/moment`."""
-        tensors = {
-            f"{name}/{moment}": value.detach().to("cpu", copy=True)
-            for name, weight in self.named.items()
-            for moment, value in self.adamw.state[weight].items()
+        found = {
+            f"{name}/{moment}": value
+            for name, copy in self.updated.items()
+            for moment, value in self.adamw.state[copy].items()
         }
-        return tensors | self.counts()
+        coarse = [name for name, weight in self.named.items() if weight.dtype != torch.float32]
+        if found and self.optim.bfloat16 == "copied":
+            found |= {f"{name}/{MASTER}": self.updated[name] for name in coarse}
+        return {name: value.detach().to("cpu", copy=True) for name, value in found.items()} | self.counts()
 
+    @torch.no_grad()
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes back what `state` gave, here or in an engine that shards.
+        """Takes back what `state` gave, here or in an engine that shards. The weights have been put back before.
 
         Raises:
             CheckpointError: the tensors are of another model.
         """
-        if self._take_counts(tensors):
-            for name, weight in self.named.items():
-                if weight.dtype == torch.float32 and f"{name}/{MASTER}" in tensors:
-                    weight.detach().copy_(tensors[f"{name}/{MASTER}"])
-                self.adamw.state[weight] = {
-                    moment: self._moment(tensors[f"{name}/{moment}"], weight, moment) for moment in MOMENTS
-                }
+        there = self._take_counts(tensors)
+        for name, weight in self.named.items():
+            copy, master = self.updated[name], f"{name}/{MASTER}"
+            if there and master in tensors and copy.dtype == torch.float32:
+                copy.copy_(tensors[master])
+            elif copy is not weight:
+                copy.copy_(weight)
+            if there:
+                moments = {moment: tensors[f"{name}/{moment}"] for moment in MOMENTS}
+                self.adamw.state[copy] = {moment: self._moment(moments[moment], copy, moment) for moment in MOMENTS}
 
     @staticmethod
     def _moment(value: Tensor, weight: Tensor, moment: str) -> Tensor:
-        return value.clone() if moment == "step" else value.to(weight.device, weight.dtype, copy=True)
+        return value.clone() if moment == "step" else value.to(weight.device, torch.float32, copy=True)
 
     def _take_counts(self, tensors: Mapping[str, Tensor]) -> bool:
         """Sets the counts, and says whether the state holds moments: of all weights, or it is another model's."""

@@ -25,6 +25,7 @@ FREE_ON_RESUME = (
     "device",
     "model.device",
     "model.gradient_checkpointing",
+    "sft.workers",
     "rollout.batch_size",
     "algo.likelihood.micro_batch",
     "algo.likelihood.chunk",

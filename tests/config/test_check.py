@@ -295,9 +295,14 @@ def test_a_setting_that_would_be_ignored_is_an_error(setting, when):
         ),
         (
             SFTConfig,
-            "model.dtype=bfloat16",
-            "model.dtype is bfloat16, in which an update of optim.lr=5e-05 to a weight is rounded away: train adapters "
-            "with model.lora.rank=16, or use float32.",
+            "optim.bfloat16=rounded",
+            "optim.bfloat16 is rounded, but it is only used when one process trains all weights, model.dtype is "
+            "bfloat16 and optim.offload is false: drop it.",
+        ),
+        (
+            TrainConfig,
+            "optim.offload=true cluster.ranks=2 cluster.zero=1",
+            "optim.offload is true, but it is for one process: set cluster.offload with cluster.zero=1 or more.",
         ),
         (SFTConfig, "held_out.source=file", "held_out.path is not set: held_out.source=file reads a file, so name it."),
         (EvalConfig, "solved=format", "solved is 'format', which is not among the rewards: math."),

@@ -168,7 +168,10 @@ def test_bytes_that_are_no_utf8_name_their_line(tmp_path):
             "{dir}/no/rows.jsonl",
             "{dir}/no/rows.jsonl does not exist. Nor does the folder {dir}/no; paths are taken from ",
         ),
-        ("{dir}/rows.csv", "{dir}/rows.csv: cannot read .csv. Use one of .jsonl, .json, .parquet."),
+        (
+            "{dir}/rows.xml",
+            "{dir}/rows.xml: cannot read .xml. Use one of .tar, .tar.gz, .tgz, .parquet, .jsonl, .json, .csv, .tsv.",
+        ),
         ("{dir}/empty.jsonl", "{dir}/empty.jsonl has no rows (data.limit is None). Give it at least one."),
         ("{dir}/one.json", "{dir}/one.json: found one dict, but a .json file holds a list of rows. Is it .jsonl?"),
         (
@@ -182,7 +185,7 @@ def test_bytes_that_are_no_utf8_name_their_line(tmp_path):
 def test_a_bad_file_says_what_to_do(tmp_path, path, problem):
     files = {
         "rows.jsonl": '{"prompt": "a"}',
-        "rows.csv": "prompt\na",
+        "rows.xml": "prompt\na",
         "empty.jsonl": "\n",
         "one.json": '{"prompt": "a"}',
         "lines.json": '{"prompt": "a"}\n{"prompt": "b"}',

@@ -9,13 +9,14 @@ from safetensors.torch import load_file
 from tests.sft.examples import IDS, VOCAB, drawing, example, thought
 from tests.tiny import tiny_model
 from unigrpo.algo.random import key
-from unigrpo.config import SFTSection
+from unigrpo.config import SFTSection, StreamSection
 from unigrpo.models import Policy, load_model
 from unigrpo.sft.batches import BatchStream, collate
-from unigrpo.sft.loop import _backward as backward
+from unigrpo.sft.course import Course
 from unigrpo.sft.loss import sft_loss
 from unigrpo.sft.noise import mask_text
 from unigrpo.sft.streams import Stream
+from unigrpo.sft.turns import Turns
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -64,6 +65,11 @@ def test_chunks_and_micro_batches_change_neither_loss_nor_gradient(chunk):
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
 
+def course(streams, micro_batch):
+    """A run without choices."""
+    return Course(streams, Turns(dict.fromkeys(streams, StreamSection()), 0), frozenset(), micro_batch)
+
+
 ROWS = {
     "text": [example([1, 2, 3], [5, 6, 8]), example([1], [6, 8]), example([4, 2], [3, 3, 5, 8])],
     "image": [drawing([1, 2], [16, 17, 18]), drawing([3], [19, 20, 21]), drawing([4, 4, 4], [22, 23, 16])],
@@ -88,8 +94,8 @@ def test_a_batch_costs_what_its_sequences_cost_alone_without_padding(task, size)
         seen = batch.key_mask_BT[row]
         expected += float(alone(policy, batch.tokens_BT[row, seen], batch.masked_BT[row, seen]) * batch.weight_B[row])
     assert not batch.key_mask_BT.all()
-    found = backward(policy, {"": Stream(stream, None, 1.0)}, 0, size)
-    assert found == {"loss": pytest.approx(expected, rel=1e-5)}
+    found = course({"": Stream(stream, None, 1.0)}, size).backward(policy, 0)
+    assert found == {"loss": pytest.approx(expected, rel=1e-5), "samples": 3}
 
 
 def test_the_loss_of_a_drawing_is_the_mean_over_its_masked_codes():
@@ -115,7 +121,7 @@ def test_streams_add_up_by_their_coefficients():
 
     def gradient(chosen):
         policy.model.zero_grad()
-        losses = backward(policy, chosen, 3, 2)
+        losses = course(chosen, 2).backward(policy, 3)
         return losses, torch.cat([p.grad.flatten() for p in policy.model.parameters()])
 
     losses, together = gradient(streams)

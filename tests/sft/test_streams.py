@@ -14,7 +14,7 @@ from unigrpo.config.load import load_config
 from unigrpo.data.load import texts
 from unigrpo.models import load_policy
 from unigrpo.models.image_tokenizer import ImageTokenizer
-from unigrpo.sft.loop import validation_losses
+from unigrpo.sft.course import Course
 from unigrpo.sft.streams import load_streams
 
 MIX = """
@@ -107,7 +107,7 @@ def test_validation_keeps_the_prompts_of_drawings(mix):
     held_out = streams["draw"].held_out
     assert (held_out.batch(0).tokens_BT == policy.ids.t2i).sum() == 2
     assert not held_out.batch(0).key_mask_BT.sum(-1).eq(4 + 4 + 1).any()
-    first, again = validation_losses(policy, streams), validation_losses(policy, streams)
+    first, again = (Course.of(config, streams).held_out_losses(policy) for _ in range(2))
     assert first == again
     assert set(first) == {"sft/held_out_loss", "sft/held_out_loss/add", "sft/held_out_loss/draw"}
 

@@ -24,7 +24,7 @@ Place = Callable[[str, str], str]
 
 A second use only looks: it raises where a path would not do, and returns it unchanged.
 """
-PATH_KEYS = ("path", "image_root")
+PATH_KEYS = ("path", "image_root", "codes")
 
 
 def placed(section: T, place: Place, prefix: str = "") -> T:
@@ -73,7 +73,12 @@ class Places:
         Raises:
             ConfigError: a relative path leads to nothing.
         """
+        if "://" in path:
+            return path
         absolute = Path(os.path.abspath(path))
+        if set(path) & set("*?[{"):  # several files, which the cluster finds
+            self.notes.setdefault(str(absolute), f"{key} is not uploaded: the cluster must have {absolute}")
+            return str(absolute)
         if name := self.upload.ships(absolute):
             return name
         if not absolute.exists() and not Path(path).is_absolute():

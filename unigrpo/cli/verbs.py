@@ -70,8 +70,32 @@ VERBS = {
         "TokenizerConfig",
         "check_tokenizer",
     ),
+    "tokenize-images": Verb(
+        "unigrpo.cli.tokenize_images",
+        "the codes of pictures, encoded once for every run that reads them",
+        f"tokenize-images {SETTINGS}",
+        "TokenizeImagesConfig",
+        "check_tokenize_images",
+    ),
+    "data": Verb(
+        "unigrpo.cli.data",
+        "what training would read: rows, lengths, what is broken or cut, and samples as the model sees them",
+        "data check [sft|train|eval] CONFIG\n\n"
+        f"  CONFIG is {SETTINGS}, or the folder of a run. No weights are loaded. Exit status 1 when a row is broken\n"
+        "  beyond data.max_broken, or the data cannot be read.\n"
+        "  --samples N     rows of each data set that are shown; by default 2\n"
+        "  --limit N       most rows of each data set that are read; by default all\n"
+        "  --markdown      tables as Markdown",
+    ),
     "clip": Verb(
         "unigrpo.cli.clip", "a small CLIP, to reward drawings with", f"clip {SETTINGS}", "ClipConfig", "check_clip"
+    ),
+    "curate": Verb(
+        "unigrpo.cli.curate",
+        "reasoning to learn from, written by a teacher and checked by rewards",
+        f"curate {SETTINGS}",
+        "CurateConfig",
+        "check_curate",
     ),
     "init-mmada": Verb(
         "unigrpo.cli.init_mmada",
@@ -79,6 +103,17 @@ VERBS = {
         "init-mmada --from FOLDER output=FOLDER [key=value ...]",
         "InitMmadaConfig",
         "check_init_mmada",
+    ),
+    "export": Verb(
+        "unigrpo.cli.export",
+        "a model to give away, with a card; to the hub, if you like",
+        "export RUN FOLDER [OPTION ...]\n\n"
+        "  RUN is the folder of a run, a checkpoint or `model-ema` in it, or a model folder.\n"
+        "  --merge-lora        of a run with adapters the whole model, in place of the adapters alone\n"
+        "  --push-to-hub NAME  make OWNER/NAME on the Hugging Face hub and upload the folder\n"
+        "  --private           that repository is private\n"
+        "  --license ID        in the card, in place of what the base model's card says\n"
+        "  --overwrite         replace FOLDER",
     ),
     "convert-imagereward": Verb(
         "unigrpo.cli.convert_imagereward",

@@ -7,12 +7,14 @@ from unigrpo.config import generate_rules, sft_rules, task_rules
 from unigrpo.config.bounds import out_of_range, sections
 from unigrpo.config.clip import ClipConfig, captions_are_of_images, prompts_are_not_made
 from unigrpo.config.cluster_rules import CLUSTER_RULES
+from unigrpo.config.curate import CURATE_RULES, CurateConfig
 from unigrpo.config.imaging import TokenizerConfig, something_is_learned
 from unigrpo.config.init_mmada import InitMmadaConfig, source_is_named
 from unigrpo.config.pipeline import PipelineConfig
 from unigrpo.config.rules import SECTION_RULES, ignored
 from unigrpo.config.secrets import written_secrets
 from unigrpo.config.tasks import tasks_of
+from unigrpo.config.tokenize_images import TOKENIZE_IMAGES_RULES, TokenizeImagesConfig
 from unigrpo.config.verbs import EvalConfig, GenerateConfig, SFTConfig, TrainConfig
 from unigrpo.errors import ConfigError
 
@@ -44,9 +46,19 @@ def check_clip(config: ClipConfig) -> None:
     _check(config, CLIP_RULES)
 
 
+def check_curate(config: CurateConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo curate` contradict each other."""
+    _check(config, [_output_is_named, *CURATE_RULES])
+
+
 def check_tokenizer(config: TokenizerConfig) -> None:
     """Raises a ConfigError when the settings of `unigrpo tokenizer` contradict each other."""
     _check(config, TOKENIZER_RULES)
+
+
+def check_tokenize_images(config: TokenizeImagesConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo tokenize-images` contradict each other."""
+    _check(config, [_output_is_named, *TOKENIZE_IMAGES_RULES, _runs_in_one_process])
 
 
 def check_generate(config: GenerateConfig) -> None:
@@ -69,9 +81,12 @@ def _problems(config: Any, rules: list[Rule]) -> Iterator[str]:
     yield from written_secrets(config)  # first, for other messages show values
     yield from out_of_range(config)
     defaults = dict(sections(type(config)()))
+    mixed = {f"streams.{name}.data." for name, stream in getattr(config, "streams", {}).items() if stream.mix}
     for prefix, section in sections(config):
         if prefix == "data." and (getattr(config, "tasks", None) or getattr(config, "streams", None)):
             continue  # unused, which the rules of tasks and streams see to
+        if prefix in mixed:
+            continue  # unused too
         yield from filter(None, (rule(section, prefix) for rule in SECTION_RULES.get(type(section), [])))
         if message := ignored(section, defaults.get(prefix, type(section)()), prefix):
             yield message
@@ -86,6 +101,15 @@ def _resume_or_overwrite(it: TrainConfig | SFTConfig) -> str | None:
 
 def _output_is_named(it: Any) -> str | None:
     return None if it.output.strip() else "output is empty: name a folder, such as output=runs/mine."
+
+
+def _prompts_are_in_memory(it: TrainConfig | EvalConfig) -> str | None:
+    for name, task in tasks_of(it).items():
+        held_out = f"tasks.{name}.eval" if name else "eval.data"
+        for key, section in ((f"tasks.{name}.data" if name else "data", task.data), (held_out, task.eval)):
+            if section is not None and section.streaming:
+                return f"{key}.streaming is true, but only supervised fine-tuning streams its data: drop it."
+    return None
 
 
 def _groups_compare(it: TrainConfig) -> str | None:
@@ -141,22 +165,33 @@ def _generates_from_a_checkpoint(it: GenerateConfig) -> str | None:
     return None
 
 
-def _updates_are_not_rounded_away(it: TrainConfig | SFTConfig) -> str | None:
-    if it.model.dtype == "bfloat16" and it.model.lora.rank == 0 and not it.cluster.zero:
-        zero = ", or set cluster.zero=1, which keeps float32 copies" if isinstance(it, TrainConfig) else ""
+def _half_precision_is_trained(it: TrainConfig | SFTConfig) -> str | None:
+    full = it.model.dtype == "bfloat16" and it.model.lora.rank == 0
+    several = it.cluster.ranks > 1 or it.cluster.zero > 0
+    if it.optim.bfloat16 != "copied" and (not full or several or it.optim.offload):
         return (
-            f"model.dtype is bfloat16, in which an update of optim.lr={it.optim.lr:g} to a weight is rounded away: "
-            f"train adapters with model.lora.rank=16, or use float32{zero}."
+            f"optim.bfloat16 is {it.optim.bfloat16}, but it is only used when one process trains all weights, "
+            "model.dtype is bfloat16 and optim.offload is false: drop it."
         )
+    if it.optim.offload and several:
+        return "optim.offload is true, but it is for one process: set cluster.offload with cluster.zero=1 or more."
+    return None
+
+
+def _trains_float32(it: ClipConfig | TokenizerConfig) -> str | None:
+    if it.optim.bfloat16 != "copied" or it.optim.offload:
+        name = "offload" if it.optim.offload else "bfloat16"
+        return f"optim.{name} is {getattr(it.optim, name)}, but it is only used when a policy is trained: drop it."
     return None
 
 
 TRAIN_RULES: list[Rule] = [
-    _updates_are_not_rounded_away,
+    _half_precision_is_trained,
     _output_is_named,
     _resume_or_overwrite,
     _groups_compare,
     task_rules.tasks_stand_alone,
+    _prompts_are_in_memory,
     task_rules.training_samples_vary,
     task_rules.rewards_are_given,
     task_rules.solved_is_a_reward,
@@ -170,8 +205,14 @@ TRAIN_RULES: list[Rule] = [
 
 
 SFT_RULES: list[Rule] = [
-    _updates_are_not_rounded_away,
+    _half_precision_is_trained,
     sft_rules.streams_stand_alone,
+    sft_rules.choices_are_choices,
+    sft_rules.stand_ins_are_of_a_task,
+    sft_rules.ends_are_drawn,
+    sft_rules.mixes_are_of_one_task,
+    sft_rules.held_out_is_in_memory,
+    sft_rules.workers_have_work,
     sft_rules.prompts_leave_room,
     sft_rules.stops_by_a_measured_loss,
     sft_rules.held_out_is_of_the_task,
@@ -186,6 +227,7 @@ SFT_RULES: list[Rule] = [
 EVAL_RULES: list[Rule] = [
     _output_is_named,
     task_rules.tasks_stand_alone,
+    _prompts_are_in_memory,
     task_rules.solved_is_a_reward,
     task_rules.images_have_a_tokenizer,
     task_rules.sampling_is_used,
@@ -210,6 +252,7 @@ def _stages_have_a_verb(it: PipelineConfig) -> str | None:
 PIPELINE_RULES: list[Rule] = [_output_is_named, _stages_are_given, _stages_have_a_verb]
 CLIP_RULES: list[Rule] = [
     _output_is_named,
+    _trains_float32,
     captions_are_of_images,
     prompts_are_not_made,
     _sft_warmup_ends,
@@ -217,6 +260,7 @@ CLIP_RULES: list[Rule] = [
 ]
 TOKENIZER_RULES: list[Rule] = [
     _output_is_named,
+    _trains_float32,
     _resume_or_overwrite,
     something_is_learned,
     _sft_warmup_ends,

@@ -26,7 +26,7 @@ def settings_fit_the_task(it: GenerateConfig) -> str | None:
 def model_and_sampling_fit_the_task(it: GenerateConfig) -> str | None:
     """The image tokenizer and the sampling are those of the task."""
     model = it.model
-    found = image_tokenizer_is_used(model.image_tokenizer.path, model.legacy_visible_pads, {ALONE: it.task})
+    found = image_tokenizer_is_used(model.image_tokenizer, model.legacy_visible_pads, {ALONE: it.task})
     found = found or sampling_fits(it.task, it.rollout, "rollout.")
     # Other verbs have the task in their data section.
     return found and found.replace("data.task", "task")

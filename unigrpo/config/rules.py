@@ -23,8 +23,8 @@ from unigrpo.config.sections import (
     SamplingSection,
     TrackingSection,
 )
-from unigrpo.config.sources import GENERATED, columns_are_known, kinds_are_known, source_has_the_task
-from unigrpo.config.verbs import EvalTaskSection, GenerateConfig
+from unigrpo.config.sources import CHATS, DATA_RULES, GENERATED, is_streamed
+from unigrpo.config.verbs import EvalTaskSection, GenerateConfig, StreamSection
 
 TRACKERS = ("wandb", "tensorboard")
 
@@ -57,10 +57,16 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
     ],
     TokenizerConfig: [(("held_out_every",), lambda it: it.held_out is not None, "held_out is set")],
     LoraSection: [(("alpha", "targets"), lambda it: it.rank > 0, "{p}rank is 1 or more")],
+    StreamSection: [(("weight",), lambda it: it.one_of is not None, "{p}one_of is set")],
     EvalTaskSection: [(("weight", "eval"), lambda it: False, "a run trains")],
     DataSection: [
-        (("columns",), lambda it: it.source == "file", "{p}source=file"),
-        (("size", "split"), lambda it: it.source in GENERATED, f"{{p}}source is one of {', '.join(GENERATED)}"),
+        (("columns", "layout", "join"), lambda it: it.source in ("file", "hub"), "{p}source=file"),
+        (("subset",), lambda it: it.source == "hub", "{p}source=hub"),
+        (("turns",), lambda it: it.layout in CHATS, f"{{p}}layout is one of {', '.join(CHATS)}"),
+        (("buffer",), is_streamed, "{p}streaming=true, or the data is of many files"),
+        (("codes",), lambda it: it.task != "text", "a {p}task with images"),
+        (("size",), lambda it: it.source in GENERATED, f"{{p}}source is one of {', '.join(GENERATED)}"),
+        (("split",), lambda it: it.source in (*GENERATED, "hub"), f"{{p}}source is one of {', '.join(GENERATED)}"),
         (("digits",), lambda it: it.source == "arithmetic", "{p}source=arithmetic"),
         (("operands",), lambda it: it.source == "countdown", "{p}source=countdown"),
         (("kinds",), lambda it: it.source == "shapes", "{p}source=shapes"),
@@ -68,7 +74,7 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
         *ASKED,
         (
             ("image_root", "fit"),
-            lambda it: it.source == "file" and it.task != "text",
+            lambda it: it.source in ("file", "hub") and it.task != "text",
             "{p}source=file and a {p}task with images",
         ),
     ],
@@ -125,6 +131,8 @@ def ignored(section: Any, default: Any, prefix: str) -> str | None:
         if used(section):
             continue
         for name in names:
+            if name == "buffer" and ".mix." in prefix:
+                continue  # what is mixed is streamed, whatever it is
             value = getattr(section, name)
             if value not in (getattr(default, name), getattr(type(section)(), name)):
                 return f"{prefix}{name} is {value}, but it is only used when {when.format(p=prefix)}: drop it."
@@ -246,7 +254,7 @@ SAMPLING_RULES = [blocks_fill_the_response, steps_fill_the_blocks, threshold_dec
 SECTION_RULES: dict[type, list[Callable[[Any, str], str | None]]] = {
     ModelSection: [model_has_one_origin],
     LoraSection: [lora_has_targets],
-    DataSection: [data_has_its_path, columns_are_known, source_has_the_task, kinds_are_known, thoughts_are_written],
+    DataSection: [data_has_its_path, *DATA_RULES, thoughts_are_written],
     GenerateConfig: [thoughts_are_written],
     SamplingSection: SAMPLING_RULES,
     RolloutSection: SAMPLING_RULES,

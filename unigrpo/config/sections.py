@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from unigrpo.config.samples import JoinSection, SampleFilterSection
+
 DRAWING: tuple[Literal["image"], Literal["think_image"]] = ("image", "think_image")
 """The tasks whose response holds an image."""
 
@@ -27,6 +29,8 @@ class ImageTokenizerSection:
 
     path: str | None = None
     """Folder of its weights: one made by `unigrpo tokenizer`, or a published `showlab/magvitv2`."""
+    preset: Literal["tiny"] | None = None
+    """An untrained network of 64 codes, 4 pixels wide each, to try a config out; used when `path` is not set."""
     resolution: int = 256
     """Height and width of an image in pixels; with the published network 256 gives 256 tokens and 512 gives 1024."""
     batch_size: int = 16
@@ -64,20 +68,37 @@ class DataSection:
     task: Literal["text", "understand", "image", "think_image"] = "text"
     """What a prompt asks for: an answer to a text, an answer about an image, a drawing, or a thought and then a
     drawing."""
-    source: Literal["file", "gsm8k", "arithmetic", "countdown", "shapes", "digits"] = "file"
-    """`file` reads `path`; `gsm8k` reads an official GSM8K JSONL file; `shapes` draws small scenes and `digits` takes
-    scikit-learn's handwritten digits; these and the others make their rows from `seed`."""
+    source: Literal["file", "hub", "gsm8k", "arithmetic", "countdown", "shapes", "digits"] = "file"
+    """`file` reads `path`; `hub` reads a data set of the Hugging Face hub; `gsm8k` reads an official GSM8K JSONL file;
+    `shapes` draws small scenes and `digits` takes scikit-learn's handwritten digits; these and the others make their
+    rows from `seed`."""
     path: str | None = None
-    """A .jsonl, .json or .parquet file, or a folder saved by `datasets`."""
+    """A .jsonl, .json, .csv, .tsv or .parquet file, a webdataset (.tar, .tar.gz), or a folder saved by `datasets`.
+    Files may be several, as `{00000..00199}`, `{a,b}`, `*` or `**`, and behind http://, s3:// or gs://. `hub`: the data
+    set's name."""
+    subset: str | None = None
+    """`hub`: the data set's configuration, if it has several."""
+    layout: str = "rows"
+    """How a row becomes prompt, response, answer and image. `rows` has them as columns; `caption` draws or describes a
+    captioned image; `text` is text alone; `messages` (role, content), `sharegpt` (from, value) and `llava` (with
+    `<image>`) are conversations; `alpaca`, `geoqa`, `clevr` and `cogent` are those data sets."""
+    turns: Literal["last", "each", "random"] = "last"
+    """Conversations: which answers are learned, each with all that was said before: the `last`, `each` as a sample of
+    its own, or one at `random` that a hash of the row's name chooses."""
+    join: JoinSection | None = None
+    """Columns from a second file."""
     columns: dict[str, str] = field(default_factory=dict)
     """Which column of the file holds each of `prompt`, `answer`, `response`, `image`, `id`; by default the column of
-    that name."""
+    that name. With `a;b` the first that a row has."""
     image_root: str | None = None
     """Folder that the image paths of a file start from; by default the file's own."""
     fit: Literal["crop", "squash", "pad"] = "crop"
     """How an image becomes square: `crop` its centre, `squash` it, or `pad` it with white."""
-    split: Literal["train", "test"] = "train"
-    """Generated sources: `train`, or the held-out rows, which are disjoint from it."""
+    codes: str | None = None
+    """Folder of codes made by `unigrpo tokenize-images`, in place of encoding the same images again."""
+    split: Literal["train", "test", "validation"] = "train"
+    """Generated sources: `train`, or the held-out rows of `test`, which are disjoint from it; of a hub's data set or a
+    folder of several: which one."""
     size: int = 800
     """Generated sources: how many rows."""
     digits: int = 2
@@ -99,6 +120,15 @@ class DataSection:
     """Most tokens a prompt may have; those of an image are not counted."""
     too_long: Literal["error", "drop"] = "error"
     """What a prompt over the limit does: stop the run before it starts, or be left out and counted."""
+    filter: SampleFilterSection = field(default_factory=SampleFilterSection)
+    """Samples of supervised fine-tuning that are left out."""
+    max_broken: float = 0.0
+    """Share of the rows that may be broken; they are left out, counted and named. One more stops the run."""
+    streaming: bool | None = None
+    """Supervised fine-tuning: read the data while it is used, instead of holding it in memory; by default for tar
+    files, patterns of files, addresses and the hub, unless there is a `limit`."""
+    buffer: int = 1024
+    """Streaming: samples that are in memory and shuffled together, in whole batches."""
     limit: int | None = None
     """Use only the first rows, so many."""
     shuffle: bool = True
@@ -181,7 +211,7 @@ class OptimSection:
     eps: float = 1e-8
     """Added to the root of the second moment."""
     weight_decay: float = 0.0
-    """Decoupled weight decay of matrices; norms are never decayed."""
+    """Decoupled weight decay of matrices; norms, biases and embeddings are never decayed."""
     warmup_steps: int = 0
     """Optimiser steps of linear warm-up."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -192,6 +222,12 @@ class OptimSection:
     """Gradients are scaled down to this norm; 0 leaves them alone."""
     max_skipped: int = 3
     """Optimiser steps in a row that are left out because loss or gradient is not finite; one more stops the run."""
+    bfloat16: Literal["copied", "rounded"] = "copied"
+    """Full training of bfloat16 weights, in which small updates would be rounded away: `copied` updates a float32 copy
+    of each weight (4 bytes more), `rounded` rounds what is updated up or down by chance, so that its mean is right."""
+    offload: bool = False
+    """Keep moments and float32 copies in host memory, and update them there: a GPU then holds weights, gradients and
+    activations alone. For one process; several ranks have `cluster.offload`."""
 
 
 @dataclass(kw_only=True)

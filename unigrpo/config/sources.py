@@ -7,6 +7,9 @@ from unigrpo.config.sections import DataSection
 COLUMNS = ("prompt", "answer", "response", "image", "id")
 GENERATED = ("arithmetic", "countdown", "shapes", "digits")
 """Sources that read no file."""
+CHATS = ("messages", "sharegpt", "llava")
+"""Layouts of conversations."""
+LAYOUTS = ("rows", "caption", "text", *CHATS, "alpaca", "geoqa", "clevr", "cogent")
 TASKS: dict[str, tuple[str, ...]] = {
     "gsm8k": ("text",),
     "arithmetic": ("text",),
@@ -21,6 +24,23 @@ KINDS: dict[str, tuple[str, ...]] = {
     "understand": ("count", "colour", "shape", "corner", "position", "exist", "compare"),
 }
 """The kinds of drawing and of question that `shapes` makes, by task."""
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address, such as s3://bucket/name."""
+    return "://" in path
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path may stand for several files, or is an address."""
+    return is_remote(path) or any(letter in path for letter in "*?[{")
+
+
+def is_streamed(it: DataSection) -> bool:
+    """Whether supervised fine-tuning reads a section while it is used, instead of holding it in memory."""
+    if it.streaming is not None or it.limit is not None or it.path is None:
+        return bool(it.streaming)
+    return is_pattern(it.path) or it.source == "hub" or it.path.endswith((".tar", ".tar.gz", ".tgz"))
 
 
 def kinds_of(it: DataSection) -> tuple[str, ...]:
@@ -52,3 +72,65 @@ def kinds_are_known(it: DataSection, p: str) -> str | None:
             riddle = " with a riddle" if it.riddle else ""
             return f"{p}kinds holds {kind!r}, which {p}task={it.task}{riddle} has not. {hint}"
     return f"{p}kinds names one twice: {', '.join(it.kinds)}." if len(set(it.kinds)) < len(it.kinds) else None
+
+
+def splits_are_two(it: DataSection, p: str) -> str | None:
+    """A generator has rows to train on and rows to test with."""
+    if it.source in GENERATED and it.split == "validation":
+        return f"{p}split is validation, but {p}source={it.source} has train and test: set it to one of them."
+    return None
+
+
+def layout_is_known(it: DataSection, p: str) -> str | None:
+    """A row is laid out as one of those we know."""
+    if it.layout in LAYOUTS:
+        return None
+    close = difflib.get_close_matches(it.layout, LAYOUTS, n=1)
+    hint = f"Did you mean: '{close[0]}'?" if close else f"There are {', '.join(LAYOUTS)}."
+    return f"{p}layout is {it.layout!r}, which is not known. {hint}"
+
+
+def layout_has_its_template(it: DataSection, p: str) -> str | None:
+    """Turns are told apart by the chat template, and text alone is no turn."""
+    if it.layout in CHATS and it.template == "plain":
+        return f"{p}template is plain, but {p}layout={it.layout} has turns: set {p}template=chat."
+    if it.layout == "text" and (it.template == "chat" or it.task != "text"):
+        return f"{p}layout is text, which is no prompt: set {p}template=plain and {p}task=text."
+    if it.layout == "caption" and it.task not in ("image", "understand"):
+        return f"{p}layout is caption, but {p}task is {it.task}: set it to image or understand."
+    return None
+
+
+def join_is_a_file(it: DataSection, p: str) -> str | None:
+    """Columns come from somewhere."""
+    missing = it.join is not None and not it.join.path
+    return f"{p}join.path is not set: name the file with the columns, or drop {p}join." if missing else None
+
+
+def filters_fit_the_task(it: DataSection, p: str) -> str | None:
+    """Only images have sides."""
+    for name in ("min_side", "max_side", "max_aspect"):
+        value = getattr(it.filter, name)
+        if value is not None and it.task == "text":
+            return f"{p}filter.{name} is {value}, but {p}task=text has no images: drop it."
+    return None
+
+
+def streams_from_the_start(it: DataSection, p: str) -> str | None:
+    """What is read side by side has no first rows."""
+    if it.streaming and it.limit is not None:
+        return f"{p}limit is {it.limit}, but {p}streaming reads all: drop one of them."
+    return None
+
+
+DATA_RULES = [
+    columns_are_known,
+    source_has_the_task,
+    kinds_are_known,
+    splits_are_two,
+    layout_is_known,
+    layout_has_its_template,
+    join_is_a_file,
+    filters_fit_the_task,
+    streams_from_the_start,
+]

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from unigrpo.config.sections import DRAWING, DataSection, ImageSamplingSection, SamplingSection
+from unigrpo.config.sections import DRAWING, DataSection, ImageSamplingSection, ImageTokenizerSection, SamplingSection
 from unigrpo.config.tasks import ALONE, tasks_of
 from unigrpo.config.verbs import EvalConfig, TaskSection, TrainConfig
 
@@ -82,11 +82,11 @@ def solved_is_a_reward(it: TrainConfig | EvalConfig) -> str | None:
 def images_have_a_tokenizer(it: TrainConfig | EvalConfig) -> str | None:
     """Tasks with images need the image tokenizer, and others none."""
     tasks = {name: task.data.task for name, task in tasks_of(it).items()}
-    return image_tokenizer_is_used(it.model.image_tokenizer.path, it.model.legacy_visible_pads, tasks)
+    return image_tokenizer_is_used(it.model.image_tokenizer, it.model.legacy_visible_pads, tasks)
 
 
 def image_tokenizer_is_used(
-    path: str | None, visible_pads: bool, tasks: dict[str, str], group: str = "tasks"
+    tokenizer: ImageTokenizerSection, visible_pads: bool, tasks: dict[str, str], group: str = "tasks"
 ) -> str | None:
     """One rule for every verb.
 
@@ -95,9 +95,13 @@ def image_tokenizer_is_used(
         group: the key below which the tasks stand.
     """
     seeing = next((name for name, task in tasks.items() if task != "text"), None)
-    if seeing is None and path:
-        return f"model.image_tokenizer.path is {path!r}, but no task has images: drop it, or set data.task."
-    if seeing is not None and not path:
+    path, preset = tokenizer.path, tokenizer.preset
+    if seeing is None and (path or preset):
+        name = "path" if path else "preset"
+        return f"model.image_tokenizer.{name} is {path or preset!r}, but no task has images: drop it, or set data.task."
+    if path and preset:
+        return "model.image_tokenizer.path and model.image_tokenizer.preset are both set: drop one."
+    if seeing is not None and not path and not preset:
         return (
             f"{_prefix(seeing, group)}data.task is {tasks[seeing]}, which needs an image tokenizer: set "
             "model.image_tokenizer.path to a folder made by `unigrpo tokenizer`, or of the published magvitv2."

@@ -1,7 +1,10 @@
 """The tasks of a run: those it names, or the one that its own settings describe."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from unigrpo.config.sections import DataSection
+from unigrpo.config.sources import is_streamed
 from unigrpo.config.verbs import EvalConfig, SFTConfig, StreamSection, TaskSection, TrainConfig
 
 ALONE = ""
@@ -19,11 +22,35 @@ def tasks_of(config: TrainConfig | EvalConfig) -> Mapping[str, TaskSection]:
 
 
 def streams_of(config: SFTConfig) -> dict[str, StreamSection]:
-    """The kinds of example of a run by name."""
+    """The kinds of example of a run by name, with what stands in for their data."""
     if config.streams:
-        return config.streams
+        return {name: _stood_in(_with_task(stream), config) for name, stream in config.streams.items()}
     section, batch_size = config.sft, config.sft.batch_size
     alone = StreamSection(
         data=config.data, held_out=config.held_out, batch_size=batch_size, pad_to=section.pad_to, coefficient=1.0
     )
     return {ALONE: alone}
+
+
+def sets_of(stream: StreamSection) -> dict[str, DataSection]:
+    """The data sets of a stream by name: those of its mix, or the only one, of no name."""
+    return {name: entry.data for name, entry in stream.mix.items()} or {ALONE: stream.data}
+
+
+def streams_data(stream: StreamSection) -> bool:
+    """Whether a stream is read while it is used."""
+    return bool(stream.mix) or is_streamed(stream.data)
+
+
+def _with_task(stream: StreamSection) -> StreamSection:
+    """A stream whose `data` says what its mix is of."""
+    return replace(stream, data=next(iter(stream.mix.values())).data) if stream.mix else stream
+
+
+def _stood_in(stream: StreamSection, config: SFTConfig) -> StreamSection:
+    """A stream with other data, if its task has some."""
+    other = config.stand_ins.get(stream.data.task)
+    if other is None:
+        return stream
+    sizes = {"batch_size": other.batch_size, "max_length": other.max_length, "pad_to": other.pad_to}
+    return replace(stream, data=other.data, mix={}, held_out=None, **sizes)

@@ -60,7 +60,7 @@ def read_file(path: str, split: str) -> Iterator[Record]:
     """
     file = Path(path)
     if file.is_dir():
-        return _numbered(file, "row", _saved_folder(file, split))
+        return numbered(file, "row", saved_folder(file, split))
     if not file.exists():
         raise DataError(f"{path} does not exist. {_suggestion(file)}")
     if not os.access(file, os.R_OK):
@@ -68,20 +68,22 @@ def read_file(path: str, split: str) -> Iterator[Record]:
     if file.suffix == ".jsonl":
         return _json_lines(file)
     if file.suffix == ".json":
-        return _numbered(file, "row", _json_list(file))
+        return numbered(file, "row", _json_list(file))
     if file.suffix == ".parquet":
-        return _numbered(file, "row", _parquet(file))
+        return numbered(file, "row", _parquet(file))
     raise DataError(
         f"{path}: cannot read {file.suffix or 'a file without an extension'}. Use one of {', '.join(SUFFIXES)}."
     )
 
 
-def _numbered(file: Path, unit: str, rows: Iterable[Any]) -> Iterator[Record]:
-    for number, row in enumerate(rows, start=1):
-        yield _record(file, unit, number, row)
+def numbered(file: Path, unit: str, rows: Iterable[Any], first: int = 1) -> Iterator[Record]:
+    """Name the rows of a file by their numbers; `unit` is what a message calls one."""
+    for number, row in enumerate(rows, start=first):
+        yield record_of(file, unit, number, row)
 
 
-def _record(file: Path, unit: str, number: int, row: Any) -> Record:
+def record_of(file: Path, unit: str, number: int, row: Any) -> Record:
+    """Name a row, which must be an object."""
     where = f"{file} {unit} {number}"
     if not isinstance(row, dict):
         raise DataError(
@@ -94,11 +96,11 @@ def _json_lines(file: Path) -> Iterator[Record]:
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield _record(file, "line", number, _json(line.rstrip(), f"{file} line {number}"))
+                yield record_of(file, "line", number, parse_json(line.rstrip(), f"{file} line {number}"))
 
 
 def _json_list(file: Path) -> list[Any]:
-    rows = _json(file.read_bytes(), str(file))
+    rows = parse_json(file.read_bytes(), str(file))
     if not isinstance(rows, list):
         raise DataError(
             f"{file}: found one {type(rows).__name__}, but a .json file holds a list of rows. Is it .jsonl?"
@@ -106,7 +108,8 @@ def _json_list(file: Path) -> list[Any]:
     return rows
 
 
-def _json(text: bytes, where: str) -> Any:
+def parse_json(text: bytes, where: str) -> Any:
+    """Return the value of a JSON document, with floats as `Literal`."""
     try:
         return json.loads(text.decode("utf-8-sig"), parse_float=Literal)
     except UnicodeDecodeError as error:
@@ -131,7 +134,8 @@ def _parquet(file: Path) -> Iterator[dict[str, Any]]:
         raise DataError(f"{file}: cannot be read as parquet ({error}). Is it complete?") from error
 
 
-def _saved_folder(folder: Path, split: str) -> Iterable[Any]:
+def saved_folder(folder: Path, split: str) -> "Dataset":
+    """Open a folder saved by `datasets`, pictures undecoded."""
     from datasets import DatasetDict, load_from_disk
 
     try:
@@ -143,19 +147,19 @@ def _saved_folder(folder: Path, split: str) -> Iterable[Any]:
             "save_to_disk."
         ) from error
     if not isinstance(data, DatasetDict):
-        return _undecoded(data)
+        return undecoded(data)
     if split not in data:
         raise DataError(
             f"{folder} has no split `{split}`, only {', '.join(map(str, data))}: set data.split to one of them."
         )
-    return _undecoded(data[split])
+    return undecoded(data[split])
 
 
-def _undecoded(data: "Dataset") -> "Dataset":
+def undecoded(data: "Dataset") -> "Dataset":
     """Leave images as the bytes of their files, so that each is read with our limits and its row can be named."""
     from datasets import Image
 
-    for name, feature in data.features.items():
+    for name, feature in (data.features or {}).items():
         if isinstance(feature, Image):
             data = data.cast_column(name, Image(decode=False))
     return data.with_format(None)

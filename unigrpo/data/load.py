@@ -1,7 +1,9 @@
 """Loading a data section: as prompts for rollouts, examples for supervised training, or text for a tokenizer."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +12,8 @@ from unigrpo.config import DataSection
 from unigrpo.data.layouts import image_part, lay_out, unconditional
 from unigrpo.data.prompts import encode_text, instruction_of, text_part
 from unigrpo.data.protocols import Images, SpecialIds
-from unigrpo.data.rows import Row, read_rows
-from unigrpo.data.sight import check_images, pictures
+from unigrpo.data.rows import Row, iter_rows, read_rows
+from unigrpo.data.sight import check_images, picture_flaw, pictures
 from unigrpo.errors import DataError
 from unigrpo.types import DRAWING, Prompt, Task
 
@@ -96,26 +98,69 @@ def load_examples(
 ) -> list[Example]:
     """Return the examples of a section, in its order; every row must have what its task is to learn."""
     check_images(section, ids, images)
-    writes, draws, sees = section.task != "image", section.task in DRAWING, section.task != "text"
-    rows = read_rows(section, ("response",) * writes + ("image",) * sees)
-    kept = _short_enough(rows, section, tokenizer, ids)
-    seen = pictures([row for row, _ in kept], section, images, encode=sees)
-    examples = []
-    for (row, tokens), (_, codes) in zip(kept, seen, strict=True):
-        response = [*encode_text(row.response or "", tokenizer, ids), ids.eos] if writes else []
-        image = image_part(codes, ids) if draws and codes is not None else np.empty(0, dtype=np.int64)
-        examples.append(
-            Example(
-                id=row.id,
-                task=section.task,
-                prompt_tokens=lay_out(tokens, section, ids, codes, visible_pads),
-                response_tokens=np.array(response, dtype=np.int64),
-                image_tokens=image if writes else image[1:],
-                text_length=len(tokens),
-                unconditional=unconditional(section, ids, visible_pads),
-            )
-        )
-    return examples
+    rows = _short_enough(read_rows(section, learned(section.task)), section, tokenizer, ids)
+    kept = _fitting([(row, tokens, response_of(row, tokenizer, ids, section)) for row, tokens in rows], section)
+    seen = pictures([row for row, _, _ in kept], section, images, encode=section.task != "text")
+    return [
+        make_example(row.id, tokens, response, codes, section, ids, visible_pads)
+        for (row, tokens, response), (_, codes) in zip(kept, seen, strict=True)
+    ]
+
+
+def response_of(row: Row, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds, section: DataSection) -> list[int]:
+    """Return the ids of a row's response with its end, or none where only an image is drawn."""
+    return [] if section.task == "image" else [*encode_text(row.response or "", tokenizer, ids), ids.eos]
+
+
+def _fitting(
+    rows: list[tuple[Row, list[int], list[int]]], section: DataSection
+) -> list[tuple[Row, list[int], list[int]]]:
+    """The rows that no filter leaves out, and whose pictures are sound where broken ones may be left out."""
+    from unigrpo.data.shards.broken import Skipped, Tally
+    from unigrpo.data.shards.filters import unfit, wrong_length
+
+    kept, tally = [], Tally(section.path or section.source, section.max_broken)
+    for row, tokens, response in rows:
+        left_out = unfit(row, section.filter) or wrong_length(len(tokens) + len(response), section.filter)
+        flaw = None if left_out or not section.max_broken else picture_flaw(row)
+        tally.add(Skipped(left_out or flaw or "", broken=bool(flaw)) if left_out or flaw else row)
+        kept += [] if left_out or flaw else [(row, tokens, response)]
+    tally.end()
+    if not kept:
+        raise DataError(f"{tally.name}: no row is left of {tally.seen}: {dict(tally.filtered)}. Widen data.filter.")
+    if len(kept) < len(rows):
+        _log.warning("%s: left out %d of %d rows.", tally.name, len(rows) - len(kept), len(rows))
+    return kept
+
+
+def learned(task: Task) -> tuple[str, ...]:
+    """Return the columns that every row must have to be an example of a task."""
+    return ("response",) * (task != "image") + ("image",) * (task != "text")
+
+
+def make_example(
+    name: str,
+    tokens: Sequence[int],
+    response: Sequence[int],
+    codes: np.ndarray | None,
+    section: DataSection,
+    ids: SpecialIds,
+    visible_pads: bool = False,
+) -> Example:
+    """Return the example of a prompt's text part, a response with its end, and the codes of the row's image."""
+    if section.layout == "text":  # text alone has no prompt: its first token is learned like the others
+        tokens, response = [], [*tokens, *response]
+    drawn = codes if section.task in DRAWING else None
+    image = image_part(drawn, ids) if drawn is not None else np.empty(0, dtype=np.int64)
+    return Example(
+        id=name,
+        task=section.task,
+        prompt_tokens=lay_out(tokens, section, ids, codes, visible_pads),
+        response_tokens=np.array(response, dtype=np.int64),
+        image_tokens=image[1:] if section.task == "image" else image,
+        text_length=len(tokens),
+        unconditional=unconditional(section, ids, visible_pads),
+    )
 
 
 def texts(section: DataSection) -> list[str]:
@@ -125,7 +170,7 @@ def texts(section: DataSection) -> list[str]:
     if section.template == "chat" and section.task != "image":
         found += ["user", "assistant"]
     size = 0
-    for row in read_rows(section):
+    for row in islice(iter_rows(section), section.limit):
         size += sum(len(text) for text in (row.prompt, row.response, row.answer) if text)
         if size > TEXT_LIMIT:
             break
@@ -139,7 +184,7 @@ def _short_enough(
     """The rows whose prompt is within the limit, and the text part of that prompt."""
     kept = []
     for row in rows:
-        tokens = text_part(row.prompt, section, tokenizer, ids)
+        tokens = text_part(row.prompt, section, tokenizer, ids, row.history)
         if len(tokens) <= section.max_prompt_length:
             kept.append((row, tokens))
         elif section.too_long == "error":

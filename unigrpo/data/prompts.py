@@ -3,6 +3,7 @@
 Source: MMaDA, generate.py and its data sets.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -76,10 +77,19 @@ def encode_prompt(
     return lay_out(text_part(text, section, tokenizer, ids), section, ids, codes, visible_pads)
 
 
-def text_part(text: str, section: DataSection, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds) -> list[int]:
+def text_part(
+    text: str,
+    section: DataSection,
+    tokenizer: "PreTrainedTokenizerBase",
+    ids: SpecialIds,
+    history: Sequence[tuple[str, str]] = (),
+) -> list[int]:
     """Return the ids of a prompt that `max_prompt_length` limits: one BOS, then instruction and text in the template.
 
     A drawing's text stands alone, behind the id of its task. A prompt that is thought out first has that id too.
+
+    Args:
+        history: the turns before it, each a speaker and what was said, for the template `chat`.
     """
     instruction = instruction_of(section)
     content = f"{instruction}\n{text}" if instruction else text
@@ -89,17 +99,22 @@ def text_part(text: str, section: DataSection, tokenizer: "PreTrainedTokenizerBa
     task = [special(ids, "r2i")] if section.task == "think_image" else []
     if section.template == "plain":
         return [*task, *bos, *encode_text(content, tokenizer, ids)]
-    return [*task, *bos, *_turns(content, section.legacy_eot, tokenizer, ids)]
+    return [*task, *bos, *_turns([*history, ("user", content)], section.legacy_eot, tokenizer, ids)]
 
 
-def _turns(content: str, legacy_eot: bool, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds) -> list[int]:
-    """The user's turn, and the head of the assistant's."""
+def _turns(
+    turns: Sequence[tuple[str, str]], legacy_eot: bool, tokenizer: "PreTrainedTokenizerBase", ids: SpecialIds
+) -> list[int]:
+    """All turns, and the head of the assistant's."""
     if ids.start_header is None or ids.end_header is None or ids.eot is None:
         raise ConfigError(
             "data.template is chat, but the model has no header and end-of-turn ids: set data.template=plain."
         )
-    said = f"\n{content.strip()}{LITERAL_EOT if legacy_eot else ''}"
-    user, turn, assistant, newline = (encode_text(piece, tokenizer, ids) for piece in ("user", said, "assistant", "\n"))
     end = [] if legacy_eot else [ids.eot]
-    header = ids.start_header, ids.end_header
-    return [header[0], *user, header[1], *turn, *end, header[0], *assistant, header[1], *newline]
+    found: list[int] = []
+    for speaker, content in turns:
+        said = f"\n{content.strip()}{LITERAL_EOT if legacy_eot else ''}"
+        who, turn = encode_text(speaker, tokenizer, ids), encode_text(said, tokenizer, ids)
+        found += [ids.start_header, *who, ids.end_header, *turn, *end]
+    assistant, newline = encode_text("assistant", tokenizer, ids), encode_text("\n", tokenizer, ids)
+    return [*found, ids.start_header, *assistant, ids.end_header, *newline]

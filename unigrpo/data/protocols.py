@@ -68,6 +68,11 @@ class Images(Protocol):
         """Codes of a picture."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells its weights from all others."""
+        ...
+
     def encode(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes, [N] int64, of pictures, [H, W, 3] uint8."""
         ...

@@ -1,18 +1,24 @@
 """Rows of a data section, whatever its source: prompt, answer, response, image, id and the other columns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unigrpo.config import DataSection
-from unigrpo.config.sources import COLUMNS, GENERATED, kinds_are_known, source_has_the_task
-from unigrpo.data.files import Record, as_plain, read_file
+from unigrpo.config.sources import COLUMNS, DATA_RULES, GENERATED, is_pattern
+from unigrpo.data.files import SUFFIXES, Record, as_plain, read_file
 from unigrpo.data.gsm8k import gsm8k
 from unigrpo.errors import ConfigError, DataError
+
+HISTORY = "__history__"
+"""The column with the turns before the prompt, where a layout found some."""
+SHARDS = (".tar", ".tar.gz", ".tgz", ".csv", ".tsv")
+"""Files that are read as parts of a data set are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,8 @@ class Row:
     response: str | None = None
     image: np.ndarray | Path | bytes | None = field(default=None, compare=False)
     """[H, W, 3] uint8 pixels, an absolute path, or the bytes of an image file."""
+    history: tuple[tuple[str, str], ...] = ()
+    """Turns before the prompt: who spoke, and what was said."""
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
@@ -40,13 +48,9 @@ def read_rows(section: DataSection, require: tuple[str, ...] = ()) -> list[Row]:
         ConfigError: the section contradicts itself, or asks for more rows than its generator has.
         DataError: a file or a row cannot be used; the message names the file and the line.
     """
-    _check(section)
     rows: list[Row] = []
     ids: dict[str, str] = {}
-    for record in _records(section):
-        if section.limit is not None and len(rows) >= section.limit:
-            break
-        row = _row(record, section, require)
+    for row in islice(iter_rows(section, require), section.limit):
         if row.id in ids:
             raise DataError(
                 f"{row.where}: the id {row.id!r} is that of {ids[row.id]} too. Make ids unique, or drop them."
@@ -60,7 +64,71 @@ def read_rows(section: DataSection, require: tuple[str, ...] = ()) -> list[Row]:
     return rows
 
 
-def _records(section: DataSection) -> Iterable[Record]:
+def iter_rows(section: DataSection, require: tuple[str, ...] = ()) -> Iterator[Row]:
+    """Yield the rows of a section one after the other, all of them, and leave out as many broken ones as may be.
+
+    Raises:
+        ConfigError: the section contradicts itself, or asks for more rows than its generator has.
+        DataError: a file or a row cannot be used; the message names the file and the line.
+    """
+    from unigrpo.data.shards.broken import Skipped, Tally
+
+    _check(section)
+    tally = Tally(section.path or section.source, section.max_broken)
+    for record in _records(section):
+        try:
+            found = [record] if isinstance(record, DataError) else expand_record(record, section)
+        except DataError as error:
+            found = [error]
+        for one in found:
+            try:
+                row = one if isinstance(one, DataError) else row_of(one, section, require)
+            except DataError as error:
+                row = error
+            tally.add(Skipped(str(row), broken=True) if isinstance(row, DataError) else row)
+            if isinstance(row, Row):
+                yield row
+    tally.end()
+
+
+def expand_record(record: Record, section: DataSection) -> list[Record]:
+    """Return what a row stands for once it has the columns of a second file, and those of its layout.
+
+    Raises:
+        DataError: it has not what these need.
+    """
+    from unigrpo.data.shards.join import joined
+    from unigrpo.data.shards.layouts import expand
+
+    return expand(joined(record, section.join) if section.join else record, section)
+
+
+def _records(section: DataSection) -> Iterable[Record | DataError]:
+    if section.source in GENERATED:
+        return made(section)
+    assert section.path is not None
+    several = section.source == "hub" or is_pattern(section.path)
+    other = not section.path.endswith(SUFFIXES) and Path(section.path).is_file()
+    if several or other or section.path.endswith(SHARDS) or section.max_broken:
+        return _parts(section)
+    records = read_file(section.path, section.split)
+    return map(gsm8k, records) if section.source == "gsm8k" else records
+
+
+def _parts(section: DataSection) -> Iterator[Record | DataError]:
+    """The rows of all parts, in their order; a part that is damaged counts as one broken row."""
+    from unigrpo.data.shards.read import read_unit
+    from unigrpo.data.shards.units import units_of
+
+    for unit in units_of(section):
+        try:
+            yield from read_unit(unit, section)
+        except DataError as error:
+            yield error
+
+
+def made(section: DataSection) -> Iterable[Record]:
+    """Return the rows of a source that makes them."""
     # Imported here because reading a file needs none of them.
     if section.source in ("arithmetic", "countdown"):
         from unigrpo.data import generators
@@ -70,13 +138,9 @@ def _records(section: DataSection) -> Iterable[Record]:
         from unigrpo.data.world_rows import shapes
 
         return shapes(section)
-    if section.source == "digits":
-        from unigrpo.data.digits import digits
+    from unigrpo.data.digits import digits
 
-        return digits(section)
-    assert section.path is not None
-    records = read_file(section.path, section.split)
-    return map(gsm8k, records) if section.source == "gsm8k" else records
+    return digits(section)
 
 
 def _check(section: DataSection) -> None:
@@ -88,7 +152,7 @@ def _check(section: DataSection) -> None:
             f"data.path is {section.path}, but data.source={section.source} reads no file: set "
             "data.source=file, or drop it."
         )
-    if section.columns and section.source != "file":
+    if section.columns and section.source not in ("file", "hub"):
         raise ConfigError(f"data.columns is set, but data.source={section.source} names its own columns: drop it.")
     for key in section.columns:
         if key not in COLUMNS:
@@ -97,16 +161,24 @@ def _check(section: DataSection) -> None:
             raise ConfigError(
                 f"data.columns.{key} is not a column to map. {hint} Other columns are kept under their own name."
             )
-    problem = source_has_the_task(section, "data.") or kinds_are_known(section, "data.")
+    problem = next(filter(None, (rule(section, "data.") for rule in DATA_RULES)), None)
     if problem:
         raise ConfigError(problem)
 
 
-def _row(record: Record, section: DataSection, require: tuple[str, ...]) -> Row:
+def row_of(record: Record, section: DataSection, require: tuple[str, ...], asks: bool = True) -> Row:
+    """Return a row with its columns under our names.
+
+    Args:
+        asks: whether it must have a prompt.
+
+    Raises:
+        DataError: a column is missing, empty, or of the wrong kind.
+    """
     found: dict[str, Any] = {}
-    for name in COLUMNS:
-        column = section.columns.get(name, name)
-        needed = name == "prompt" or name in require
+    columns = {name: _first(record, section.columns.get(name, name)) for name in COLUMNS}
+    for name, column in columns.items():
+        needed = (name == "prompt" and asks and section.layout != "text") or name in require
         if column not in record.values and (name in section.columns or needed):
             raise _missing(record, name, column)
         found[name] = _image(record, column, section) if name == "image" else _text(record, column, name)
@@ -115,9 +187,17 @@ def _row(record: Record, section: DataSection, require: tuple[str, ...]) -> Row:
                 f"{record.where}: `{column}` is empty, but every row needs {_article(name)}. Fill it, or "
                 "remove the row."
             )
-    used = {section.columns.get(name, name) for name in COLUMNS}
+    used = {*columns.values(), HISTORY}
     metadata = {key: as_plain(value) for key, value in record.values.items() if key not in used}
-    return Row(**{**found, "id": found["id"] or record.name}, where=record.where, metadata=metadata)
+    given = {"id": found["id"] or record.name, "prompt": found["prompt"] or ""}
+    history = record.values.get(HISTORY, ())
+    return Row(**{**found, **given}, where=record.where, history=history, metadata=metadata)
+
+
+def _first(record: Record, columns: str) -> str:
+    """The first of `a;b` that a row has; of one column that one."""
+    names = columns.split(";")
+    return next((name for name in names if name in record.values), names[0])
 
 
 def _image(record: Record, column: str, section: DataSection) -> np.ndarray | Path | bytes | None:

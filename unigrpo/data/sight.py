@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 
@@ -37,6 +38,10 @@ def check_images(section: DataSection, ids: SpecialIds, images: Images | None) -
             f"the image tokenizer has {images.codebook_size} codes, but the model has {ids.codebook_size}: set "
             "model.image_tokenizer.path to the one that the model was trained with."
         )
+    if section.codes is not None:
+        from unigrpo.data.shards.codes import check_made_by, made_with
+
+        check_made_by(Path(section.codes), made_with(images, section.fit))
 
 
 def pictures(
@@ -64,10 +69,34 @@ def pictures(
         for at in range(0, len(rows), AT_ONCE):
             part = [_picture(row, section, images.resolution) for row in rows[at : at + AT_ONCE]]
             seen = [picture for picture in part if picture is not None]
-            codes = images.encode(seen) if encode else [None] * len(part)
+            codes = encoded(rows[at : at + AT_ONCE], seen, section, images) if encode else [None] * len(part)
             yield from zip(part, codes, strict=True)
             if bar:
                 bar.update({}, len(part))
+
+
+def encoded(rows: Sequence[Row], seen: Sequence[np.ndarray], section: DataSection, images: Images) -> list[np.ndarray]:
+    """Return the codes of pictures, from `data.codes` where they are kept there."""
+    if section.codes is None:
+        return images.encode(seen)
+    from unigrpo.data.shards.codes import KeptCodes, picture_key
+
+    kept = KeptCodes.of(section.codes)
+    found = [None if row.image is None else kept.find(picture_key(row.image)) for row in rows]
+    missing = iter(images.encode([picture for picture, codes in zip(seen, found, strict=True) if codes is None]))
+    return [next(missing) if codes is None else codes for codes in found]
+
+
+def picture_flaw(row: Row) -> str | None:
+    """Say why the picture of a row cannot be read; None when it can, or there is none."""
+    from unigrpo.data.images import read_image
+
+    try:
+        if row.image is not None:
+            read_image(row.image, row.where)
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def _picture(row: Row, section: DataSection, resolution: int) -> np.ndarray | None:

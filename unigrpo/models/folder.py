@@ -16,6 +16,8 @@ from unigrpo.models.llada_config import REQUIRED, LladaConfig
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+UNWRAPPED = "unwrapped_model"
+"""Where MMaDA's released trainer puts the model of a checkpoint."""
 AGAIN = "Copy or download it again."
 
 
@@ -24,6 +26,10 @@ def read_config(folder: Path, config_classes: dict[str, type[LladaConfig]]) -> L
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder. Set model.path to the folder of a LLaDA or MMaDA checkpoint.")
     file = folder / "config.json"
+    if not file.is_file() and (folder / UNWRAPPED).is_dir():
+        raise CheckpointError(
+            f"{folder}: a checkpoint of MMaDA's trainer, whose model is in {folder / UNWRAPPED}: name that."
+        )
     values = read_json(file)
     config_class = config_classes.get(values.get("model_type", ""))
     if config_class is None:

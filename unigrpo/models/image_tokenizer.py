@@ -3,17 +3,33 @@
 B images, H W pixels, h w codes, N = h x w codes of an image.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unigrpo.algo.random import key
 from unigrpo.config import ImageTokenizerSection
 from unigrpo.errors import ConfigError, DataError
 from unigrpo.models.magvit import Magvit
+from unigrpo.models.magvit_config import MagvitConfig
 from unigrpo.models.magvit_folder import load_magvit
+from unigrpo.models.seeding import private_seed
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "bits": 6,
+        "encoder_widths": (8, 8, 8),
+        "decoder_widths": (8, 8, 8),
+        "encoder_blocks": (1, 1, 1),
+        "decoder_blocks": (1, 1, 1),
+        "groups": 4,
+    }
+}
 
 
 class ImageTokenizer:
@@ -37,17 +53,26 @@ class ImageTokenizer:
             ConfigError: no path is set, or the resolution does not suit it.
             CheckpointError: the folder cannot be used; the message names the file and the tensor.
         """
-        if section.path is None:
+        if section.path is None and section.preset is None:
             raise ConfigError(
                 "model.image_tokenizer.path is not set, but there are images: name a folder made by `unigrpo "
                 "tokenizer`, or a showlab/magvitv2."
             )
-        return cls(load_magvit(section.path).requires_grad_(False).to(device), section)
+        return cls(network_of(section).requires_grad_(False).to(device), section)
 
     @property
     def tokens(self) -> int:
         """Codes of a square image at the resolution."""
         return (self.resolution // self.factor) ** 2
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the network's weights, whatever file they came from."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     @property
     def device(self) -> torch.device:
@@ -117,6 +142,15 @@ class ImageTokenizer:
                 f"{self.codebook_size - 1}: it is not the one they were made with, or they hold a mask."
             )
         return rows, columns
+
+
+def network_of(section: ImageTokenizerSection) -> Magvit:
+    """The network of a section, in float32 on the CPU: the one in its folder, or the untrained one of its preset."""
+    if section.path is not None:
+        return load_magvit(section.path)
+    assert section.preset is not None
+    with private_seed(key("image tokenizer", section.preset) & (2**63 - 1)):
+        return Magvit(MagvitConfig(**PRESETS[section.preset])).eval()
 
 
 def to_pixels(images_BHW3: np.ndarray) -> Tensor:

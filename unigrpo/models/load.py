@@ -15,10 +15,10 @@ from unigrpo.device import resolve_device
 from unigrpo.errors import CheckpointError, ConfigError
 from unigrpo.models.folder import check_weights, read_config, write_weights
 from unigrpo.models.ids import IdTable, check_tokenizer
+from unigrpo.models.image_tokenizer import network_of
 from unigrpo.models.llada import LLaDAModelLM
 from unigrpo.models.llada_config import LladaConfig
 from unigrpo.models.lora import add_lora, merged_state
-from unigrpo.models.magvit_folder import load_magvit
 from unigrpo.models.mmada import MMadaConfig, MMadaModelLM
 from unigrpo.models.presets import make_model
 from unigrpo.models.tokenizer import ids_of, train_tokenizer
@@ -83,8 +83,8 @@ def text_side(section: ModelSection, texts: Iterable[str] | None = None) -> tupl
     if texts is None:
         raise ConfigError("model.preset makes a tokenizer from the run's data, but there is none: set model.path.")
     tokenizer = train_tokenizer(texts, section.vocab_size)
-    images = section.image_tokenizer.path
-    return tokenizer, ids_of(tokenizer, load_magvit(images).config.codebook_size if images else 0)
+    images = section.image_tokenizer
+    return tokenizer, ids_of(tokenizer, network_of(images).config.codebook_size if images.path or images.preset else 0)
 
 
 def load_model(

@@ -13,11 +13,11 @@ from torch import Tensor
 from unigrpo.algo.random import key
 from unigrpo.config import SFTSection
 from unigrpo.data.load import Example
+from unigrpo.data.shards.order import batches_of
+from unigrpo.errors import DataError
 from unigrpo.models.ids import IdTable
 from unigrpo.sft.noise import dropped, mask_images, mask_text
 from unigrpo.types import DRAWING
-
-WINDOW = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,12 +45,20 @@ def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) 
     A pure function of its arguments, so that a resumed run sees the rows an uninterrupted one would.
     """
     rng = np.random.Generator(np.random.Philox(key=key(seed, epoch, "sft order") & (2**64 - 1)))
-    order = rng.permutation(len(lengths))
-    window = WINDOW * batch_size
-    windows = [sorted(order[at : at + window], key=lengths.__getitem__) for at in range(0, len(order), window)]
-    rows = [row for part in windows for row in part]
-    batches = [rows[at : at + batch_size] for at in range(0, len(rows) - batch_size + 1, batch_size)]
-    return [[int(row) for row in batches[index]] for index in rng.permutation(len(batches))]
+    return batches_of(lengths, batch_size, rng)
+
+
+def check_thought(example: Example, pad_to: int | None, prefix: str) -> None:
+    """A drawing stands behind a thought of fixed length, so that a longer one has no place.
+
+    Raises:
+        DataError: it is longer.
+    """
+    if example.task == "think_image" and pad_to is not None and len(example.response_tokens) > pad_to:
+        raise DataError(
+            f"{example.id}: the thought has {len(example.response_tokens)} tokens, but {prefix}pad_to is {pad_to}, "
+            "behind which the image stands: raise it, and rollout.gen_length with it."
+        )
 
 
 def collate(

@@ -7,9 +7,23 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from unigrpo.models.ids import IdTable
+from unigrpo.sft.batches import SFTBatch
+
 
 def _cross_entropy(model, hidden_nD: Tensor, targets_n: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(model.head_logits(hidden_nD), targets_n, reduction="none")
+
+
+def learned(batch: SFTBatch, ids: IdTable, ends: bool = False) -> Tensor:
+    """The positions of a batch that its loss is made of, [B, T] bool: those that are masked.
+
+    Args:
+        ends: beside them `<|soi|>` and `<|eoi|>` of each image, which are seen, so that their loss soon is about 0.
+    """
+    if not ends:
+        return batch.masked_BT
+    return batch.masked_BT | batch.key_mask_BT & ((batch.tokens_BT == ids.soi) | (batch.tokens_BT == ids.eoi))
 
 
 def sft_loss(
@@ -17,7 +31,7 @@ def sft_loss(
     input_BT: Tensor,
     key_mask_BT: Tensor | None,
     targets_BT: Tensor,
-    masked_BT: Tensor,
+    learned_BT: Tensor,
     weight_B: Tensor,
     chunk: int = 1024,
 ) -> Tensor:
@@ -25,7 +39,7 @@ def sft_loss(
 
     Args:
         input_BT: ids with the mask id where masked.
-        masked_BT: bool, the positions that are learned.
+        learned_BT: bool, the positions that are learned.
         weight_B: of each masked token of a sequence: 1 / (p * answer length * sequences) gives the loss of text, and
             1 / tokens the mean of images.
         chunk: rows of logits that exist at one time.
@@ -33,9 +47,9 @@ def sft_loss(
     Source: MMaDA (arXiv:2505.15809), equation 2, per answer length as in LLaDA's released guidelines; for images its
         released trainer, after MaskGIT (arXiv:2202.04200).
     """
-    hidden_nD = model.hidden_states(input_BT, key_mask_BT)[masked_BT]
-    targets_n = targets_BT[masked_BT]
-    weight_n = weight_B.float().to(input_BT.device)[:, None].expand(masked_BT.shape)[masked_BT]
+    hidden_nD = model.hidden_states(input_BT, key_mask_BT)[learned_BT]
+    targets_n = targets_BT[learned_BT]
+    weight_n = weight_B.float().to(input_BT.device)[:, None].expand(learned_BT.shape)[learned_BT]
     total = torch.zeros((), device=input_BT.device)
     for at in range(0, len(targets_n), chunk):
         part = slice(at, at + chunk)

@@ -37,7 +37,12 @@ def mask_text(key: Tensor, maskable_BT: Tensor, section: SFTSection) -> tuple[Te
     """
     count = len(maskable_BT)
     p_B = (1 - section.eps) * times(key, count, section.low_discrepancy) + section.eps
-    return (_places(key, maskable_BT) < p_B[:, None]) & maskable_BT, 1 / (p_B * maskable_BT.sum(-1) * count)
+    return (_places(key, maskable_BT) < p_B[:, None]) & maskable_BT, text_weights(p_B, maskable_BT)
+
+
+def text_weights(p_B: Tensor, maskable_BT: Tensor) -> Tensor:
+    """The weight 1 / (p * answer length * B) of each masked token, [B] float64."""
+    return 1 / (p_B.double() * maskable_BT.sum(-1) * len(p_B))
 
 
 def mask_images(key: Tensor, maskable_BT: Tensor, section: SFTSection) -> tuple[Tensor, Tensor]:
@@ -52,7 +57,13 @@ def mask_images(key: Tensor, maskable_BT: Tensor, section: SFTSection) -> tuple[
     ratio_B = ratios("cosine", time_B, update=0, mu=1)
     count_B = torch.floor(ratio_B * maskable_BT.sum(-1) + 0.5).clamp(min=1)
     order_BT = _places(key, maskable_BT).masked_fill(~maskable_BT, 2.0).argsort(-1).argsort(-1)
-    return order_BT < count_B[:, None], (1 / count_B.sum()).expand(len(maskable_BT))
+    masked_BT = order_BT < count_B[:, None]
+    return masked_BT, image_weights(masked_BT)
+
+
+def image_weights(learned_BT: Tensor) -> Tensor:
+    """The weight of each position in a mean over all that are learned, [B] float64."""
+    return (1 / learned_BT.sum().double()).expand(len(learned_BT))
 
 
 def dropped(key: Tensor, count: int, share: float) -> list[bool]:
