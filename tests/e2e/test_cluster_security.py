@@ -122,9 +122,10 @@ def test_a_ray_of_our_own_listens_on_loopback_and_refuses_whoever_lacks_its_toke
         ray.shutdown()
 
 
+@pytest.mark.long
 def test_runs_follow_each_other_on_rays_of_their_own_and_on_clusters(tmp_path, open_head, guarded_head, monkeypatch):
     def weights_of(name: str, *settings: str) -> bytes:
-        run(train_args(tmp_path, tmp_path / name, *settings))
+        run(train_args(tmp_path, tmp_path / name, "steps=1", *settings))
         return weights(tmp_path / name)
 
     found = [weights_of("local", "cluster.backend=local"), weights_of("own")]
@@ -140,6 +141,7 @@ def test_runs_follow_each_other_on_rays_of_their_own_and_on_clusters(tmp_path, o
     assert not secret
 
 
+@pytest.mark.long
 def test_ports_that_are_taken_do_not_keep_a_ray_of_our_own_from_starting(tmp_path):
     taken = []
     for port in (6379, 8265, 10001, 52365):
@@ -158,7 +160,7 @@ def test_a_cluster_elsewhere_is_joined_with_one_line_about_what_is_exposed(tmp_p
     host = get_node_ip_address()
     if is_loopback(host):
         pytest.skip("this machine has no other address")
-    run(train_args(tmp_path, tmp_path / "run", f"cluster.address={host}:{open_head}"))
+    run(train_args(tmp_path, tmp_path / "run", "steps=1", f"cluster.address={host}:{open_head}"))
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("unigrpo: warning: ")]
     assert len(said) == 1
     assert f"whoever reaches the ports of {host}:{open_head} can run any code there" in said[0]

@@ -9,6 +9,7 @@ TRIALS = Path(__file__).parents[2] / "scripts/faults/trials.py"
 
 
 @pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_run_whose_node_goes_while_another_joins_ends_with_the_same_weights(tmp_path):

@@ -92,7 +92,9 @@ def victim(run_pid: int, title: str) -> psutil.Process:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("title", ["ray::PolicyWorker", "ray::RewardWorker", "ray::ReferenceWorker"])
+@pytest.mark.parametrize(
+    "title", ["ray::PolicyWorker", "ray::RewardWorker", pytest.param("ray::ReferenceWorker", marks=pytest.mark.long)]
+)
 def test_a_run_whose_worker_is_killed_ends_with_the_same_weights(tmp_path, title):
     long = ("steps=30", "checkpoint.every=5", "eval.every=100")
     args = train_args(tmp_path, tmp_path / "run", *long)

@@ -71,7 +71,7 @@ def test_each_stage_starts_from_the_last_one(tmp_path):
     assert sum(drawn[-5:]) < 0.6 * sum(drawn[:5])
 
 
-@pytest.mark.parametrize("name", STAGES[1:])
+@pytest.mark.parametrize("name", [*(pytest.param(name, marks=pytest.mark.long) for name in STAGES[1:-1]), STAGES[-1]])
 def test_the_losses_of_each_stage_fall(tmp_path, name):
     run(stage(name, f"output={tmp_path}/run", "steps=12"))
     losses = [row["sft/loss"] for row in metrics(tmp_path / "run")]

@@ -95,7 +95,11 @@ def test_a_program_that_ends_while_a_thread_waits_for_a_verifier_ends_in_silence
 
 
 def test_an_interrupt_reaches_the_caller_at_once():
-    program = started("print(1, flush=True); pool('sleep', limits=Limits(seconds=60)).call([dict(seconds=50)])")
+    # What a shell starts in the background ignores interrupts, the tests and all they start included.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    program = started(
+        f"{listen} print(1, flush=True); pool('sleep', limits=Limits(seconds=60)).call([dict(seconds=50)])"
+    )
     assert program.stdout is not None
     program.stdout.readline()
     time.sleep(0.5)
