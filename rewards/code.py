@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from textwrap import indent
 from typing import Any, NamedTuple
 
+from rewards.extract import after_thinking
 from rewards.registry import reward
 from rewards.sandbox import Calls, Limits, NotStartedError, Output, run
 from rewards.score import Score
@@ -101,13 +102,9 @@ def program(response: str) -> str | None:
     What follows the last `</think>` counts, and of that the last `<answer>` block if there is one; of that the last
     block fenced as Python, or else as nothing, or else all of it, its indentation kept.
     """
-    text = response.rpartition("</think>")[2]
-    if "<think>" in text:
+    text = after_thinking(response)
+    if text is None:
         return None
-    before, closed, _ = text.rpartition("</answer>")
-    _, opened, body = before.rpartition("<answer>")
-    if closed and opened:
-        text = body
     blocks = _fenced(text)
     python = [body for language, body in blocks if language in _PYTHON]
     chosen = python or [body for language, body in blocks if not language] or ([] if blocks else [text])

@@ -21,13 +21,9 @@ def answer_part(response: str) -> str | None:
     lie between), or else the line after the last `####`, or else all of it. An unclosed `<think>` means that thinking
     never ended; an empty answer is none, and so is a box that never closes.
     """
-    text = response.rpartition("</think>")[2]
-    if "<think>" in text:
+    text = after_thinking(response)
+    if text is None:
         return None
-    before, closed, _ = text.rpartition("</answer>")
-    _, opened, body = before.rpartition("<answer>")
-    if closed and opened:
-        text = body
     boxes, unclosed = _innermost_boxes(text)
     if boxes:
         return _joined(text, boxes).strip() or None
@@ -36,6 +32,19 @@ def answer_part(response: str) -> str | None:
     if "####" in text:
         text = text.rpartition("####")[2].strip().partition("\n")[0]
     return text.strip() or None
+
+
+def after_thinking(response: str) -> str | None:
+    """Return what follows the last `</think>`, of that the last `<answer>` block if there is one.
+
+    None where thinking never ended.
+    """
+    text = response.rpartition("</think>")[2]
+    if "<think>" in text:
+        return None
+    before, closed, _ = text.rpartition("</answer>")
+    _, opened, body = before.rpartition("<answer>")
+    return body if closed and opened else text
 
 
 def _joined(text: str, boxes: list[_Box]) -> str:

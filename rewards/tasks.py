@@ -19,14 +19,14 @@ class TaskScorer:
         self.tasks = tasks
         self.scorers: dict[str, Scorer] = {}
         for name, entries in tasks.items():
-            with _of_task(name):
+            with of_task(name):
                 self.scorers[name] = Scorer(entries, built)
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Raise `RewardError` unless every task has prompts and its rewards work on them; see `Scorer.check`."""
         for name, scorer in self.scorers.items():
             own = [prompt for prompt in prompts if prompt.stream == name]
-            with _of_task(name):
+            with of_task(name):
                 if not own:
                     raise RewardError("there are no prompts to be rewarded: give it data, or drop the task.")
                 scorer.check(own)
@@ -38,13 +38,13 @@ class TaskScorer:
             places.setdefault(rollout.prompt.stream, []).append(place)
         pending: dict[str, Callable[[], list[Judged]]] = {}
         for name, own in places.items():
-            with _of_task(name):
+            with of_task(name):
                 pending[name] = self.scorers[name].begin([rollouts[place] for place in own], at_once)
 
         def finish() -> list[Judged]:
             judged: dict[int, Judged] = {}
             for name, own in places.items():
-                with _of_task(name):
+                with of_task(name):
                     judged |= zip(own, pending[name](), strict=True)
             return [judged[place] for place in range(len(rollouts))]
 
@@ -62,7 +62,7 @@ class TaskScorer:
 
 
 @contextmanager
-def _of_task(name: str) -> Iterator[None]:
+def of_task(name: str) -> Iterator[None]:
     """Say which task an error is about, where there are several."""
     try:
         yield

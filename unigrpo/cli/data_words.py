@@ -1,18 +1,15 @@
 """What follows `unigrpo data check`: the config whose data is meant."""
 
-import re
 from pathlib import Path
 
-from unigrpo.cli.target import expand
+from unigrpo.cli.target import expand, verb_of_file
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import EvalConfig, SFTConfig, TrainConfig
-from unigrpo.config.files import find_config
 from unigrpo.config.load import load_config
 from unigrpo.runs import CONFIG
 
 WITH_DATA = ("sft", "train", "eval")
 """The verbs whose data is checked."""
-_COMMAND = re.compile(rf"# unigrpo ({'|'.join(WITH_DATA)})\b")
 
 
 def configured(args: list[str]) -> SFTConfig | TrainConfig | EvalConfig:
@@ -26,19 +23,8 @@ def configured(args: list[str]) -> SFTConfig | TrainConfig | EvalConfig:
     verb = args[0] if args and args[0] in WITH_DATA else None
     words = args[1:] if verb else args
     words = [str(Path(word) / CONFIG) if (Path(word) / CONFIG).is_file() else word for word in words]
-    verb = verb or next((found for word in words if (found := _verb(word))), "sft")
+    verb = verb or next((found for word in words if (found := verb_of_file(word, WITH_DATA))), "sft")
     words = expand(words, "eval") if verb == "eval" else words
     model = load_config(VERBS[verb].config_type(), words).model
     stand_in = ["model.preset=tiny"] if model.path is None and model.preset is None else []
     return VERBS[verb].checked([*words, *stand_in])
-
-
-def _verb(word: str) -> str | None:
-    """The verb that a yaml file says it is for."""
-    if "=" in word or not word.endswith((".yaml", ".yml")):
-        return None
-    try:
-        match = _COMMAND.match(find_config(word).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None  # which is said when it is loaded
-    return match and match[1]

@@ -1,13 +1,13 @@
 """`unigrpo rewards check`: right and wrong answers to the user's own data, before anything is trained."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rewards.classes import Built
 from rewards.scorer import Scorer
+from rewards.tasks import of_task
 from unigrpo.cli.main import show
 from unigrpo.cli.rewards_examine import Finding, Report, examine
 from unigrpo.cli.rewards_golds import flaw, prose_among
@@ -15,7 +15,7 @@ from unigrpo.cli.rewards_rows import Example, asked_format, examples_of
 from unigrpo.cli.rewards_tables import render
 from unigrpo.cli.rewards_words import configured, rewards_of, take
 from unigrpo.config import RewardEntry, TaskSection, tasks_of
-from unigrpo.errors import RewardError, UniGRPOError
+from unigrpo.errors import RewardError
 from unigrpo.progress import progress
 from unigrpo.tracking import printable
 from unigrpo.types import DRAWING
@@ -39,7 +39,7 @@ def run(args: list[str]) -> int:
     built: Built = {}
     most, cut = options.get("limit", LIMIT), False
     for name, task in tasks_of(config).items():
-        with _of_task(name):
+        with of_task(name):
             entries = rewards_of(config, task)
             examples = examples_of(task, name, config.model.image_tokenizer.resolution, most)
             cut |= len(examples) >= most
@@ -108,17 +108,6 @@ def _flawed(examples: Sequence[Example], needed: bool) -> dict[int, str]:
     for place in prose_among([examples[at].row.answer or "" for at in with_answer]):
         found[with_answer[place]] = "it is prose, and the other answers are not"
     return {at: note for at, note in sorted(found.items()) if note}
-
-
-@contextmanager
-def _of_task(name: str) -> Iterator[None]:
-    """Say which task an error is about, where there are several."""
-    try:
-        yield
-    except UniGRPOError as error:
-        if not name:
-            raise
-        raise type(error)(f"tasks.{name}: {error}") from error
 
 
 def _few(findings: Sequence[Finding], most: int) -> list[Finding]:

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unigrpo.cli.target import expand
+from unigrpo.cli.target import expand, verb_of_file
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import EvalConfig, RewardEntry, TaskSection, TrainConfig
-from unigrpo.config.files import find_config
 from unigrpo.config.load import load_config
 from unigrpo.config.sources import GENERATED
 from unigrpo.errors import ConfigError
@@ -17,7 +16,6 @@ from unigrpo.runs import CONFIG
 WITH_REWARDS = ("train", "eval")
 """The verbs whose configs have rewards."""
 _OPTION = re.compile(r"(?:--)?(?P<key>[a-z]+)(?:=(?P<value>.*))?", re.DOTALL)
-_COMMAND = re.compile(r"# unigrpo (train|eval)\b")
 
 
 def take(args: list[str], own: Mapping[str, type]) -> tuple[dict[str, Any], list[str]]:
@@ -73,7 +71,7 @@ def configured(args: list[str], with_data: bool = False) -> TrainConfig | EvalCo
         verb, args = args[0], args[1:]
     else:
         args = [str(Path(word) / CONFIG) if (Path(word) / CONFIG).is_file() else word for word in args]
-        verb = next((found for word in args if (found := _verb(word))), "train")
+        verb = next((found for word in args if (found := verb_of_file(word, WITH_REWARDS))), "train")
     words = expand(args, "eval") if verb == "eval" else args
     config = load_config(VERBS[verb].config_type(), words)
     # What rewards do not need, and may not be there yet.
@@ -81,17 +79,6 @@ def configured(args: list[str], with_data: bool = False) -> TrainConfig | EvalCo
     if not with_data and not config.tasks and config.data.source not in GENERATED and config.data.path is None:
         stand_in.append("data.path=data.jsonl")
     return VERBS[verb].checked([*words, *stand_in])
-
-
-def _verb(word: str) -> str | None:
-    """The verb that a yaml file says it is for."""
-    if "=" in word or not word.endswith((".yaml", ".yml")):
-        return None
-    try:
-        match = _COMMAND.match(find_config(word).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None  # which is said when it is loaded
-    return match and match[1]
 
 
 def rewards_of(config: TrainConfig | EvalConfig, task: TaskSection) -> dict[str, RewardEntry]:

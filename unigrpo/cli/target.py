@@ -1,6 +1,8 @@
 """`unigrpo eval RUN` and `unigrpo generate RUN`: a folder as the first argument stands for the settings it implies."""
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from unigrpo.config import (
     streams_of,
     tasks_of,
 )
+from unigrpo.config.files import find_config
 from unigrpo.config.load import load_config
 from unigrpo.config.source import read_args
 from unigrpo.config.tasks import ALONE
@@ -135,3 +138,15 @@ def _sampling(task: TaskSection, config: TrainConfig) -> dict[str, Any]:
     names = asdict(SamplingSection())
     kept = {name: value for name, value in asdict(task.rollout).items() if name in names}
     return kept if task.data.task == "image" else kept | {"temperature": config.eval.temperature}
+
+
+def verb_of_file(word: str, among: Sequence[str]) -> str | None:
+    """Return the verb that the first line of a yaml file says it is for, if it is one of these."""
+    if "=" in word or not word.endswith((".yaml", ".yml")):
+        return None
+    try:
+        text = find_config(word).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None  # which is said when it is loaded
+    match = re.match(r"# unigrpo (\S+)", text)
+    return match[1] if match and match[1] in among else None
