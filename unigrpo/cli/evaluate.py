@@ -1,6 +1,7 @@
 """`unigrpo eval`."""
 
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from rollout.colocated import load_images, set_threads
 from rollout.sampler import Sampler
 from unigrpo import gallery, report
 from unigrpo.cli.prompts import held_out_prompts
+from unigrpo.cli.rewards_words import rewards_of
 from unigrpo.cli.target import expand
 from unigrpo.cli.verbs import VERBS
-from unigrpo.config import EvalConfig, RewardEntry, TaskSection, tasks_of
+from unigrpo.config import EvalConfig, tasks_of
 from unigrpo.config.files import write_atomically
 from unigrpo.config.tasks import ALONE
 from unigrpo.evaluate import evaluation_metrics, solved_by
@@ -37,7 +39,7 @@ def evaluate_from(config: EvalConfig) -> Metrics:
     """Answers and scores all prompts, and writes samples.jsonl, metrics.json and table.md."""
     set_threads(config.cluster.threads)
     check_run(config.output, config, overwrite=config.overwrite)
-    tasks = {name: _with_reward(task) for name, task in tasks_of(config).items()}
+    tasks = {name: replace(task, rewards=rewards_of(config, task)) for name, task in tasks_of(config).items()}
     scorer = TaskScorer({name: task.rewards for name, task in tasks.items()})
     policy, images = load_policy(config.model, seed=config.seed), load_images(config)
     prompts = held_out_prompts(
@@ -63,13 +65,11 @@ def evaluate_from(config: EvalConfig) -> Metrics:
     _write_samples(folder, scored)
     check_failed(scored, config.max_failed, f"{folder}/samples.jsonl")
     if len(tasks) == 1 and "eval/accuracy" in metrics:
-        metrics["eval/stderr"] = (metrics["eval/accuracy"] * (1 - metrics["eval/accuracy"]) / len(scored)) ** 0.5
+        [solved] = solved_by(tasks).values()
+        judged = sum(not math.isnan(item.parts.get(solved, 0.0)) for item in scored)
+        metrics["eval/stderr"] = (metrics["eval/accuracy"] * (1 - metrics["eval/accuracy"]) / judged) ** 0.5
     _write(folder, config, metrics, scored, len(prompts))
     return metrics
-
-
-def _with_reward(task: TaskSection) -> TaskSection:
-    return task if task.rewards else replace(task, rewards={"math": RewardEntry()})
 
 
 def _write_samples(folder: Path, scored: list[Scored]) -> None:
