@@ -1,56 +1,40 @@
 """Starts Ray and the workers, and gives the loop objects that look like the local ones."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 import ray
 from ray.exceptions import RayActorError
+from ray.util.placement_group import PlacementGroup
 
 from actors.connect import connect
 from actors.guard import forget
-from actors.placement import plan, reserve
+from actors.placement import Plan, plan, reserve
 from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer, Watch
 from actors.spawn import sharded, spawn
-from rewards.source import absolute_spec
-from unigrpo.config import DataSection, RewardEntry, TrainConfig, tasks_of
+from unigrpo.config import SFTConfig, TrainConfig, tasks_of
+from unigrpo.config.paths import placed
 from unigrpo.errors import LostWorkerError
 from unigrpo.models.ids import IdTable
 from unigrpo.train import Workers
 
+Config = TypeVar("Config", TrainConfig, SFTConfig)
 
-def _absolute(config: TrainConfig) -> TrainConfig:
+
+def absolute(config: Config) -> Config:
     """The config with paths that do not depend on the folder a worker runs in."""
-    images = replace(config.model.image_tokenizer, path=_path(config.model.image_tokenizer.path))
-    model = replace(config.model, path=_path(config.model.path), image_tokenizer=images)
-    tasks = {
-        name: replace(task, data=_data(task.data), eval=task.eval and _data(task.eval), rewards=_rewards(task.rewards))
-        for name, task in config.tasks.items()
-    }
-    return replace(config, model=model, data=_data(config.data), rewards=_rewards(config.rewards), tasks=tasks)
+    return replace(placed(config, _absolute), output=os.path.abspath(config.output))
 
 
-def _path(path: str | None) -> str | None:
-    return path and os.path.abspath(path)
-
-
-def _data(section: DataSection) -> DataSection:
-    return replace(section, path=_path(section.path), image_root=_path(section.image_root))
-
-
-def _rewards(rewards: dict[str, RewardEntry]) -> dict[str, RewardEntry]:
-    return {
-        name: replace(entry, path=absolute_spec(entry.path), python=_program(entry.python))
-        for name, entry in rewards.items()
-    }
-
-
-def _program(name: str | None) -> str | None:
-    """A name without a folder is looked for in the worker's own PATH."""
-    return os.path.abspath(name) if name and os.path.dirname(name) else name
+def _absolute(key: str, path: str) -> str:
+    """A bare word in the settings of a reward may be no path, whatever is called the same here."""
+    is_word = ".args." in key and os.sep not in path
+    return path if is_word or "://" in path else os.path.abspath(path)
 
 
 @contextmanager
@@ -65,15 +49,8 @@ def started(config: TrainConfig, ids: IdTable, resume_from: Path | None, lost: i
         MissingExtraError: several ranks need OpenRLHF and DeepSpeed.
         LostWorkerError: a worker that the run needs is gone.
     """
-    if sharded(config):
-        import_module("actors.upstream")  # which says what is missing before anything has started
-    cpus = int(plan(config, gpus=False).total("CPU"))
-    where = connect(config.cluster, cpus)
-    try:
-        gpus = ray.cluster_resources().get("GPU", 0) > 0 and config.model.device in ("auto", "cuda")
-        wanted = plan(config, gpus)
-        places = reserve(wanted, config.cluster.timeout, where)
-        crew = spawn(_absolute(config), wanted, places, resume_from and resume_from.absolute())
+    with joined(config, plan) as (wanted, places):
+        crew = spawn(absolute(config), wanted, places, resume_from and resume_from.absolute())
         policy, rollout, reward = (
             Actors(name, getattr(crew, name), config.cluster.watchdog) for name in ("policy", "rollout", "reward")
         )
@@ -93,6 +70,28 @@ def started(config: TrainConfig, ids: IdTable, resume_from: Path | None, lost: i
             report=Watch(vars(crew), lost).report,
             with_behaviour=sampler.with_behaviour if separate else None,
         )
+
+
+@contextmanager
+def joined(config: Config, plan_of: Callable[[Config, bool], Plan]) -> Iterator[tuple[Plan, PlacementGroup]]:
+    """The workers of a run and places for them, in a cluster that is left with the block.
+
+    Args:
+        plan_of: what the run needs, where there are GPUs to be used or none.
+
+    Raises:
+        ClusterError: the cluster cannot be used, or is too small.
+        MissingExtraError: several ranks need OpenRLHF and DeepSpeed.
+        LostWorkerError: a worker that the run needs is gone.
+    """
+    if sharded(config):
+        import_module("actors.upstream")  # which says what is missing before anything has started
+    cpus = int(plan_of(config, False).total("CPU"))
+    where = connect(config.cluster, cpus)
+    try:
+        gpus = ray.cluster_resources().get("GPU", 0) > 0 and config.model.device in ("auto", "cuda")
+        wanted = plan_of(config, gpus)
+        yield wanted, reserve(wanted, config.cluster.timeout, where)
     except RayActorError as error:
         raise LostWorkerError(f"a worker died: {' '.join(str(error).split())}") from error
     finally:

@@ -34,9 +34,9 @@ class Plan:
     """The workers of a run. What belongs to a rank of the policy shares its place, and its GPU."""
 
     policy: Role
-    reference: Role | None
-    rollout: Role | None
-    reward: Role
+    reference: Role | None = None
+    rollout: Role | None = None
+    reward: Role | None = None
     rewards_sit_with_ranks: bool = False
 
     @property

@@ -8,10 +8,11 @@ from typing import Any
 
 from ray.actor import ActorHandle
 
+from actors.sft import SFTWorker
 from actors.sharded import WEIGHTS, ShardedEngine, freeze
 from actors.upstream import BaseModelActor, Strategy
 from actors.workers import Desk, PolicyWorker, ReferenceWorker
-from unigrpo.config import TrainConfig
+from unigrpo.config import SFTConfig, TrainConfig
 
 
 class Rank(BaseModelActor):
@@ -52,3 +53,14 @@ class ReferenceRank(Rank):
     def init_model_from_pretrained(self, strategy: Strategy, config: TrainConfig) -> None:
         """Joins the other ranks and loads the reference."""
         self._join(strategy, ReferenceWorker, config, partial(freeze, strategy))
+
+
+class SFTRank(Rank):
+    """One rank of supervised fine-tuning."""
+
+    def init_model_from_pretrained(
+        self, strategy: Strategy, config: SFTConfig, words: list[str] | None, resume_from: Path | None
+    ) -> None:
+        """Joins the other ranks and loads the model."""
+        engine = {"engine_of": partial(ShardedEngine, strategy), "shards_weights": strategy.stage == WEIGHTS}
+        self._join(strategy, SFTWorker, config, words, resume_from, engine)

@@ -112,11 +112,33 @@ def _object_store() -> float:
     return shutil.disk_usage(SHARED).used if os.path.isdir(SHARED) else 0.0
 
 
-class RemoteLearner:
+class Saved:
+    """The learners of all ranks, as far as they are saved; the folders must be ones that driver and workers all see."""
+
+    def __init__(self, ranks: Actors):
+        self.ranks = ranks
+
+    def snapshot(self) -> None:
+        """Takes hold of model and optimiser as they are."""
+        self.ranks.all("snapshot")
+
+    def write(self, folder: Path) -> None:
+        """Writes the last snapshot; each rank does its part."""
+        self.ranks.all("begin_write", folder.absolute())
+        while not all(self.ranks.all("written")):
+            time.sleep(POLL_SECONDS)
+
+    def export(self, folder: Path) -> None:
+        """Writes a Hugging Face model folder."""
+        self.ranks.all("export", folder.absolute())
+
+
+class RemoteLearner(Saved):
     """The learners of the policy's ranks."""
 
     def __init__(self, ranks: Actors, publishes: bool):
-        self.ranks, self.publishes = ranks, publishes
+        super().__init__(ranks)
+        self.publishes = publishes
 
     def learn(self, batches: Sequence[Batch]) -> Metrics:
         """See `unigrpo.learner.Learner.learn`; every rank takes its share of each batch."""
@@ -128,20 +150,6 @@ class RemoteLearner:
             return None
         found = self.ranks.all("publish")
         return Published(found[0][0], [part for _, parts in found for part in parts])
-
-    def snapshot(self) -> None:
-        """See `unigrpo.learner.Learner.snapshot`."""
-        self.ranks.all("snapshot")
-
-    def write(self, folder: Path) -> None:
-        """See `unigrpo.learner.Learner.write`; the folder must be one that driver and workers all see."""
-        self.ranks.all("begin_write", folder.absolute())
-        while not all(self.ranks.all("written")):
-            time.sleep(POLL_SECONDS)
-
-    def export(self, folder: Path) -> None:
-        """See `unigrpo.learner.Learner.export`."""
-        self.ranks.all("export", folder.absolute())
 
 
 class RemoteSampler:

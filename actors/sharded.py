@@ -71,6 +71,7 @@ class ShardedEngine(Engine):
 
     def _open(self) -> None:
         model: nn.Module = self.module
+        self.shapes = {name: weight.shape for name, weight in self.named.items()}
         self.deepspeed = self.strategy.train(Root(model), self.optim)
         self.model, self.module = model, ShardedModel(self.deepspeed, model)
         self.inner = self.deepspeed.basic_optimizer
@@ -143,6 +144,36 @@ class ShardedEngine(Engine):
         """The float32 weights of this rank, flat, as ZeRO's optimiser updates them."""
         zero = self.deepspeed.optimizer
         return zero.fp32_partitioned_groups_flat if self.stage == WEIGHTS else zero.single_partition_of_fp32_groups
+
+    def run(self, function: Callable, *args: Any) -> Any:
+        """`function(module, *args)`, with the weights in place."""
+        return self.module.run(function, *args)
+
+    def pieces(self) -> dict[str, Tensor]:
+        """This rank's part of each trained weight, flat."""
+        if self.stage == WEIGHTS:
+            return {name: weight.ds_tensor.detach() for name, weight in self.named.items()}  # pyright: ignore[reportAttributeAccessIssue]
+        return {name: self.cut(weight.detach()) for name, weight in self.named.items()}
+
+    def cut(self, whole: Tensor) -> Tensor:
+        """This rank's part of a tensor that is as large as a weight, flat."""
+        return self._part(whole, -(-whole.numel() // self.world))
+
+    def join(self, name: str, piece: Tensor) -> Tensor:
+        """The whole of what each rank has a part of; all must ask."""
+        piece = piece.to(self.deepspeed.device)
+        parts = [torch.empty_like(piece) for _ in range(self.world)]
+        dist.all_gather(parts, piece.contiguous())
+        shape = self.shapes[name]
+        return torch.cat(parts)[: shape.numel()].view(shape)
+
+    @torch.no_grad()
+    def put(self, pieces: Mapping[str, Tensor]) -> None:
+        """Sets the trained weights to what the ranks' `pieces` gave; all must do so."""
+        for name, weight in self.named.items():
+            whole = self.join(name, pieces[name])
+            with deepspeed.zero.GatheredParameters([weight], modifier_rank=0, enabled=self.stage == WEIGHTS):
+                weight.copy_(whole)
 
     @torch.no_grad()
     def fill(self, module: nn.Module) -> None:

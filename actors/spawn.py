@@ -1,6 +1,6 @@
 """Makes actors of the workers, each in its place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from actors.placement import Plan, Role
 from actors.waiting import gather, within
 from actors.workers import Host, PolicyWorker, ReferenceWorker, RewardWorker, RolloutWorker
-from unigrpo.config import TrainConfig
+from unigrpo.config import SFTConfig, TrainConfig
 
 COLLECTIVE_SECONDS = 600.0
 """Longest that ranks wait for each other: they start what they do together at the same time, so that a rank which is
@@ -24,12 +24,12 @@ class Crew:
     """All actors of a run, in the order of their ranks."""
 
     policy: list[ActorHandle]
-    reference: list[ActorHandle]
-    rollout: list[ActorHandle]
-    reward: list[ActorHandle]
+    reference: list[ActorHandle] = field(default_factory=list)
+    rollout: list[ActorHandle] = field(default_factory=list)
+    reward: list[ActorHandle] = field(default_factory=list)
 
 
-def sharded(config: TrainConfig) -> bool:
+def sharded(config: TrainConfig | SFTConfig) -> bool:
     """Whether OpenRLHF and DeepSpeed train the policy."""
     return config.cluster.ranks > 1 or config.cluster.zero > 0
 
@@ -39,7 +39,7 @@ def spawn(config: TrainConfig, wanted: Plan, places: PlacementGroup, resume_from
     timeout, bundles = config.cluster.timeout, wanted.places()
 
     def hosts(role: Role | None, *made: Any) -> list[ActorHandle]:
-        return [_host(role, places, bundle, config, *made) for bundle in bundles[role.name]] if role else []
+        return [host(role, places, bundle, config, *made) for bundle in bundles[role.name]] if role else []
 
     rollout, reward = hosts(wanted.rollout, RolloutWorker, config), hosts(wanted.reward, RewardWorker, config)
     starting = {"rollout": rollout, "reward": reward}
@@ -57,7 +57,7 @@ def spawn(config: TrainConfig, wanted: Plan, places: PlacementGroup, resume_from
     return Crew(policy, reference, rollout, reward)
 
 
-def _host(role: Role, places: PlacementGroup, bundle: int, config: TrainConfig, *made: Any) -> Any:
+def host(role: Role, places: PlacementGroup, bundle: int, config: TrainConfig | SFTConfig, *made: Any) -> Any:
     """An actor that works alone. But for the policy, whose state would be lost, Ray starts it again if it dies."""
     restarts = 0 if role.name == "policy" else config.cluster.max_restarts
     options = {
@@ -81,21 +81,29 @@ def _ranks(
         beside: references that work alone, one for each rank; none where the reference is a group too.
     """
     from actors.ranks import PolicyRank, ReferenceRank
+
+    if wanted.reference and not beside:
+        beside = rank_group(config, wanted.reference, places, ReferenceRank, config)
+    return beside, rank_group(config, wanted.policy, places, PolicyRank, config, beside, resume_from)
+
+
+def rank_group(
+    config: TrainConfig | SFTConfig, role: Role, places: PlacementGroup, kind: type, *made: Any
+) -> list[ActorHandle]:
+    """One of OpenRLHF's groups, once all of its ranks have loaded.
+
+    Args:
+        kind: what each rank is, and `made` what makes it, behind DeepSpeed's strategy.
+    """
     from actors.upstream import RayActorGroup, Strategy
 
     cluster = config.cluster
     limit = min(cluster.watchdog, COLLECTIVE_SECONDS)
     strategy = Strategy(cluster.zero, cluster.offload, config.model.dtype, config.seed, limit)
-
-    def group(role: Role, kind: type, *args: Any) -> list[ActorHandle]:
-        what = f"the {role.name} group of {role.count} ranks, which is starting,"
-        actor: Any = ray.remote(num_gpus=1)(kind)
-        gpus: Any = role.gpus
-        # Its constructor waits for the first rank, without a limit.
-        made = within(cluster.timeout, what, RayActorGroup, 1, role.count, actor, pg=places, num_gpus_per_actor=gpus)
-        gather(made.async_init_model_from_pretrained(strategy, *args), cluster.timeout, what)
-        return made._actor_handlers
-
-    if wanted.reference and not beside:
-        beside = group(wanted.reference, ReferenceRank, config)
-    return beside, group(wanted.policy, PolicyRank, config, beside, resume_from)
+    what = f"the {role.name} group of {role.count} ranks, which is starting,"
+    actor: Any = ray.remote(num_gpus=1)(kind)
+    gpus: Any = role.gpus
+    # Its constructor waits for the first rank, without a limit.
+    group = within(cluster.timeout, what, RayActorGroup, 1, role.count, actor, pg=places, num_gpus_per_actor=gpus)
+    gather(group.async_init_model_from_pretrained(strategy, *made), cluster.timeout, what)
+    return group._actor_handlers

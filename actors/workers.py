@@ -2,13 +2,14 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 import torch
@@ -27,16 +28,17 @@ from rollout.colocated import (
     set_threads,
 )
 from unigrpo.batch import Batch
-from unigrpo.config import TrainConfig, tasks_of
+from unigrpo.config import SFTConfig, TrainConfig, tasks_of
 from unigrpo.learner import Reference, Weights, frozen_logprobs, micro_batch
 from unigrpo.memory import usage
+from unigrpo.profiling import AFTER, recorded, traces_of
 from unigrpo.types import Metrics, Prompt, Rollout
 
 CHUNK_BYTES = 512 * 2**20
 """Weights are sent in objects of about this size, so that several nodes can fetch different ones at a time."""
 
 
-WORK = ("sample", "begin", "finish", "judge", "learn", "behaviour", "logprobs")
+WORK = ("sample", "begin", "finish", "judge", "learn", "measure", "behaviour", "logprobs")
 """What a worker is there for; the rest is orchestration."""
 
 
@@ -47,14 +49,18 @@ class Desk:
         self.make = make
         self.hosted: Any = None
         self.busy = 0.0
+        self.calls: Counter[str] = Counter()
 
     def run(self, name: str, *args: Any) -> Any:
         """Calls a method of the worker."""
         if self.hosted is None:
             self.hosted = self.make()
         started = time.perf_counter()
+        self.calls[name] += 1
+        traces = self.hosted.traces if name in WORK and self.calls[name] == AFTER + 1 else None
         try:
-            return getattr(self.hosted, name)(*args)
+            with recorded(traces, f"{type(self.hosted).__name__}-{os.getpid()}-{name}"):
+                return getattr(self.hosted, name)(*args)
         finally:
             if name in WORK:
                 self.busy += time.perf_counter() - started
@@ -87,12 +93,52 @@ class Host:
 class Hosted:
     """What every worker has."""
 
-    def __init__(self, config: TrainConfig):
+    def __init__(self, config: TrainConfig | SFTConfig):
         set_threads(config.cluster.threads)
-        self.config = config
+        self.traces = traces_of(config.tracking, Path(config.output))
 
     def ready(self) -> None:
         """Answers that the worker has loaded."""
+
+
+class Kept(Protocol):
+    """A learner, as far as it is saved."""
+
+    def snapshot(self) -> None:
+        """Takes hold of model and optimiser as they are."""
+        ...
+
+    def write(self, folder: Path) -> None:
+        """Writes the last snapshot."""
+        ...
+
+    def export(self, folder: Path) -> None:
+        """Writes a Hugging Face model folder."""
+        ...
+
+
+class Saving:
+    """What every worker has whose learner is saved."""
+
+    def keep(self, learner: Kept) -> None:
+        """Says whose."""
+        self.kept, self.writer = learner, ThreadPoolExecutor(1, "checkpoint")
+
+    def snapshot(self) -> None:
+        """See `Kept.snapshot`."""
+        self.kept.snapshot()
+
+    def begin_write(self, folder: Path) -> None:
+        """Starts to write the snapshot, in a thread of its own: see `Kept.write`."""
+        self.writing = self.writer.submit(self.kept.write, folder)
+
+    def written(self) -> bool:
+        """Whether it is written; raises what went wrong."""
+        return self.writing.done() and self.writing.result() is None
+
+    def export(self, folder: Path) -> None:
+        """See `Kept.export`."""
+        self.kept.export(folder)
 
 
 class RemoteReference:
@@ -115,7 +161,7 @@ class Published:
     """Each a dict of tensors by name."""
 
 
-class PolicyWorker(Hosted):
+class PolicyWorker(Hosted, Saving):
     """Hosts the policy: its sampler and its learner, on one set of weights."""
 
     def __init__(
@@ -126,10 +172,11 @@ class PolicyWorker(Hosted):
         engine: dict[str, Any] | None = None,
     ):
         super().__init__(config)
-        self.writer = ThreadPoolExecutor(1, "checkpoint")
+        self.config = config
         self.policy = Colocated.build(
             config, RemoteReference(reference) if reference else None, resume_from, **(engine or {})
         )
+        self.keep(self.policy.learner)
 
     def sample(
         self, prompts: Sequence[Prompt], group_size: int, step: int | str, temperature: float | None
@@ -160,28 +207,13 @@ class PolicyWorker(Hosted):
             room -= tensor.nbytes
         return weights.version, [ray.put(chunk) for chunk in chunks]
 
-    def snapshot(self) -> None:
-        """See `unigrpo.learner.Learner.snapshot`."""
-        self.policy.learner.snapshot()
-
-    def begin_write(self, folder: Path) -> None:
-        """Starts to write the snapshot, in a thread of its own: see `unigrpo.learner.Learner.write`."""
-        self.writing = self.writer.submit(self.policy.learner.write, folder)
-
-    def written(self) -> bool:
-        """Whether it is written; raises what went wrong."""
-        return self.writing.done() and self.writing.result() is None
-
-    def export(self, folder: Path) -> None:
-        """See `unigrpo.learner.Learner.export`."""
-        self.policy.learner.export(folder)
-
 
 class RolloutWorker(Hosted):
     """Hosts a sampler with a policy of its own, which it is sent the weights of."""
 
     def __init__(self, config: TrainConfig):
         super().__init__(config)
+        self.config = config
         self.sampler = sampler_of(policy_of(config.model, config), config)
         self.loaded: int | None = None
         self.portion = micro_batch(config.algo)
@@ -195,17 +227,17 @@ class RolloutWorker(Hosted):
         temperature: float | None,
     ) -> list[Rollout]:
         """See `rollout.sampler.Sampler.sample`."""
-        self._load(weights)
+        self.load(weights)
         return self.sampler.sample(prompts, group_size, step, temperature)
 
     def behaviour(self, weights: Published, batches: Sequence[Batch]) -> list[Tensor]:
         """For each batch the log-probabilities [B, U, K, C] that these weights give to its responses."""
-        self._load(weights)
+        self.load(weights)
         algo = self.config.algo
         updates = frozen_logprobs(self.sampler.policy.model, batches, algo, range(algo.mu), self.portion)
         return [torch.stack(of_batch, 1) for of_batch in zip(*updates, strict=True)]
 
-    def _load(self, weights: Published) -> None:
+    def load(self, weights: Published) -> None:
         """Fetches weights that are others than the last ones."""
         if weights.version != self.loaded:
             for part in weights.parts:
@@ -218,6 +250,7 @@ class ReferenceWorker(Hosted):
 
     def __init__(self, config: TrainConfig, freeze: Callable[[Any], Any] | None = None):
         super().__init__(config)
+        self.config = config
         if freeze:
             self.reference = Reference(freeze(reference_model(config)), config.algo, splits=False)
         else:

@@ -42,6 +42,8 @@ SHIPPED = {
     "sudoku": "rewards.sudoku",
     "tags": "rewards.pattern",
     "thought_match": "rewards.text",
+    "vqa": "rewards.vqa",
+    "yes_no": "rewards.yes_no",
 }
 """Where the rewards that come with unigrpo are defined; a module is imported when its reward is asked for."""
 GROUP = "unigrpo.rewards"

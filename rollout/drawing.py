@@ -6,13 +6,14 @@ Source: MMaDA (arXiv:2505.15809), section 3.3, for thinking before drawing.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rollout.image import draw
-from rollout.jobs import Jobs, response_length
+from rollout.image import decode
+from rollout.jobs import Jobs, Watch, response_length
 from rollout.text import denoise
 from unigrpo.batch import unguided_heads
 from unigrpo.errors import DataError
@@ -31,11 +32,16 @@ class _Thoughts:
 
     tokens_BG: Tensor
     commit_BG: Tensor
+    logprobs_BG: Tensor
+    exact_BG: Tensor
     sampled_BG: Tensor
     ended_B: list[bool]
+    steps_B: Tensor
 
 
-def drawings(policy: Policy, images: ImageTokenizer, jobs: Jobs, seed: int, step: int | str) -> list[Rollout]:
+def drawings(
+    policy: Policy, images: ImageTokenizer, jobs: Jobs, seed: int, step: int | str, watch: Watch | None = None
+) -> list[Rollout]:
     """Draws a picture for each prompt; those of task `think_image` think first.
 
     Raises:
@@ -47,12 +53,12 @@ def drawings(policy: Policy, images: ImageTokenizer, jobs: Jobs, seed: int, step
     codes_BN = _asked(jobs, images, ids.image_offset, ids.mask).to(device)
     end_B1 = torch.full((len(jobs), 1), ids.eoi, device=device)
     canvas_BX = torch.cat([codes_BN, end_B1], 1)
-    thoughts = _think(policy, jobs, canvas_BX, seed, step)
+    thoughts = _think(policy, jobs, canvas_BX, seed, step, watch)
     tokens_BT = torch.cat([jobs.tokens_BP, thoughts.tokens_BG, canvas_BX], 1)
     head = tokens_BT.shape[1] - canvas_BX.shape[1]
     visible_BX = torch.ones_like(tokens_BT[:, jobs.tokens_BP.shape[1] :], dtype=torch.bool)
     key_mask_BT = torch.cat([jobs.mask_BP, visible_BX], 1)
-    drawn_BN, commit_BN = draw(
+    drawn_BN, commit_BN, logprobs_BN, exact_BN = decode(
         policy.model,
         tokens_BT,
         key_mask_BT,
@@ -62,16 +68,23 @@ def drawings(policy: Policy, images: ImageTokenizer, jobs: Jobs, seed: int, step
         ids.mask,
         supports(ids, jobs.prompts[0].task)[-1],
         _unguided(policy, jobs, tokens_BT, key_mask_BT) if settings.image.guidance else None,
+        callback=(lambda _, drawn_BN: watch("image", drawn_BN)) if watch else None,
     )
     pictures = images.decode(list((drawn_BN - ids.image_offset).cpu().numpy()))
     # The codes are committed after the whole thought.
     first_B1 = thoughts.commit_BG.amax(1, keepdim=True) + 1 if thoughts.commit_BG.shape[1] else 0
+    forwards_B = (thoughts.steps_B + commit_BN.amax(1) + 1).tolist()
     commit_BN = torch.where(commit_BN < 0, commit_BN, commit_BN + first_B1)
-    tokens_BC = torch.cat([thoughts.tokens_BG, drawn_BN, end_B1], 1).cpu().numpy()
-    commit_BC = torch.cat([thoughts.commit_BG, commit_BN, torch.full_like(end_B1, GIVEN)], 1).cpu().numpy()
-    sampled_BC = (
-        torch.cat([thoughts.sampled_BG, codes_BN == ids.mask, torch.zeros_like(end_B1).bool()], 1).cpu().numpy()
+    none_B1 = torch.zeros(len(jobs), 1, device=device)
+    columns = (
+        (thoughts.tokens_BG, drawn_BN, end_B1),
+        (thoughts.commit_BG, commit_BN, torch.full_like(end_B1, GIVEN)),
+        (thoughts.sampled_BG, codes_BN == ids.mask, none_B1.bool()),
+        (thoughts.logprobs_BG, logprobs_BN, none_B1),
+        (thoughts.exact_BG, exact_BN, none_B1 * torch.nan),
     )
+    tokens_BC, commit_BC, sampled_BC, logprobs_BC, exact_BC = (torch.cat(parts, 1).cpu().numpy() for parts in columns)
+    cached = settings.image.cache != "none" or (settings.cache != "none" and thoughts.tokens_BG.shape[1] > 0)
     return [
         Rollout(
             id=f"{step}/{prompt.id}/{jobs.indices[row]}",
@@ -81,7 +94,10 @@ def drawings(policy: Policy, images: ImageTokenizer, jobs: Jobs, seed: int, step
             output=policy.text(thoughts.tokens_BG[row][thoughts.sampled_BG[row]].cpu().numpy()),
             sampling=jobs.sampling,
             truncated=not thoughts.ended_B[row],
+            forwards=forwards_B[row],
             given=~sampled_BC[row],
+            logprobs=logprobs_BC[row],
+            exact_logprobs=exact_BC[row] if cached else None,
             image=pictures[row],
         )
         for row, prompt in enumerate(jobs.prompts)
@@ -106,15 +122,15 @@ def _asked(jobs: Jobs, images: ImageTokenizer, offset: int, mask: int) -> Tensor
     return codes_BN
 
 
-def _think(policy: Policy, jobs: Jobs, canvas_BX: Tensor, seed: int, step: int | str) -> _Thoughts:
+def _think(policy: Policy, jobs: Jobs, canvas_BX: Tensor, seed: int, step: int | str, watch: Watch | None) -> _Thoughts:
     """Denoises the thought in sight of the empty canvas; after its end it is filled up, as in training."""
     ids = policy.ids
     if jobs.prompts[0].task != "think_image":
-        nothing = canvas_BX[:, :0]
-        return _Thoughts(nothing, nothing, nothing.bool(), [True] * len(jobs))
+        none = canvas_BX[:, :0]
+        return _Thoughts(none, none, none.float(), none.float(), none.bool(), [True] * len(jobs), none.sum(1))
     assert ids.soi is not None
     start_B1 = torch.full_like(canvas_BX[:, :1], ids.soi)
-    tokens_BG, commit_BG = denoise(
+    tokens_BG, commit_BG, logprobs_BG, exact_BG, steps_B = denoise(
         policy.model,
         jobs.tokens_BP,
         jobs.mask_BP,
@@ -124,17 +140,22 @@ def _think(policy: Policy, jobs: Jobs, canvas_BX: Tensor, seed: int, step: int |
         text_support(ids),
         ids.eos,
         torch.cat([start_B1, canvas_BX], 1),
+        callback=partial(watch, "text") if watch else None,
     )
     sampled_BG, ended_B = torch.zeros_like(tokens_BG, dtype=torch.bool), []
     for row, written in enumerate(tokens_BG.cpu().numpy()):
         length, ended = response_length(written, ids.eos, jobs.settings.eos_tail)
         ended_B.append(ended)
         sampled_BG[row, :length] = True
+    none_B1 = torch.zeros(len(jobs), 1, device=tokens_BG.device)
     return _Thoughts(
         torch.cat([tokens_BG.masked_fill(~sampled_BG, ids.eos), start_B1], 1),
         torch.cat([commit_BG.masked_fill(~sampled_BG, GIVEN), torch.full_like(start_B1, GIVEN)], 1),
-        torch.cat([sampled_BG, torch.zeros_like(start_B1, dtype=torch.bool)], 1),
+        torch.cat([logprobs_BG.masked_fill(~sampled_BG, 0.0), none_B1], 1),
+        torch.cat([exact_BG.masked_fill(~sampled_BG, torch.nan), none_B1 * torch.nan], 1),
+        torch.cat([sampled_BG, none_B1.bool()], 1),
         ended_B,
+        steps_B,
     )
 
 

@@ -1,31 +1,42 @@
 """Parallel decoding of images: every masked code is proposed at each step, and the most confident stay.
 
-B rows, T tokens, N codes of an image, n masked codes of the batch, V codes of the codebook.
+B rows, X of them with those of guidance, T tokens, N codes of an image, M of them that may still be masked.
 
 Source: MaskGIT (arXiv:2202.04200), section 3.2; guidance as in MMaDA (arXiv:2505.15809).
 """
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from rollout.draw import Draw, Drawn
 from rollout.schedule import choice_temperatures, masked_shares
-from unigrpo.algo.likelihood import DenoisingModel, guided_logits, pad_free_positions
+from rollout.trunk import Trunk
+from unigrpo.algo.likelihood import DenoisingModel
 from unigrpo.algo.random import bits, gumbel
 from unigrpo.config import ImageSamplingSection
 from unigrpo.types import Support
 
-CHOICE = 1
-ELEMENTS_AT_ONCE = 1 << 25
+CHOICE = 2
 
-Views = list[tuple[Tensor, Tensor]]
-"""Ids and key mask [B, T] of the prompt's rows, and with guidance of rows with an empty prompt."""
+
+class Decoded(NamedTuple):
+    """Codes, and how they came about."""
+
+    ids_BN: Tensor
+    commit_BN: Tensor
+    """The step after which each stayed, -1 where it was given."""
+    logprobs_BN: Tensor
+    """Log-probability of each by the distribution it was drawn from, float32; 0 where it was given."""
+    exact_BN: Tensor
+    """The same without kept keys and values, NaN where that was not computed, float32."""
 
 
 @torch.no_grad()
-def draw(
+def decode(
     model: DenoisingModel,
     tokens_BT: Tensor,
     key_mask_BT: Tensor,
@@ -36,7 +47,7 @@ def draw(
     support: Support,
     unguided: tuple[Tensor, Tensor] | None = None,
     callback: Callable[[int, Tensor], None] | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> Decoded:
     """Fills the masked codes of each row.
 
     Args:
@@ -46,82 +57,69 @@ def draw(
         unguided: ids and key mask of the same rows with an empty prompt, which guidance starts from.
         callback: called after each step with its number and the ids [B, N] so far, masks included.
 
-    Returns:
-        Ids of the codes [B, N], and the step after which each stayed [B, N], -1 where it was given.
-
     Raises:
         ValueError: there is guidance, and nothing that it starts from.
     """
-    views = [(tokens_BT.clone(), key_mask_BT)]
-    if settings.guidance > 0:
-        if unguided is None:
-            raise ValueError(
-                f"guidance is {settings.guidance}, but there are no rows with an empty prompt: give `unguided`."
-            )
-        views.append((unguided[0].clone(), unguided[1]))
+    tokens_XT, mask_XT = _views(tokens_BT, key_mask_BT, unguided, settings.guidance)
+    trunk = Trunk(model, mask_XT, settings.cache, settings.cache_refresh)
+    draw = Draw(model, support, settings.temperature, settings.guidance, check=settings.cache_check)
     codes_BN = tokens_BT[:, place].clone()
-    commit_BN = torch.full_like(codes_BN, -1)
-    unknown_B = (codes_BN == mask_id).sum(-1)
+    none_BN = torch.zeros(codes_BN.shape, device=codes_BN.device)
+    found = Decoded(codes_BN, torch.full_like(codes_BN, -1), none_BN, none_BN * torch.nan)
+    masked_BN = codes_BN == mask_id
+    # Counted on the host, which then knows how many are masked at each step without asking the device.
+    unknown_B = masked_B = masked_BN.sum(-1).cpu()
+    open_BM, open_too_BM = _first(masked_BN, int(masked_B.max()))
     noise = choice_temperatures(settings)
     for step, share in enumerate(masked_shares(settings)):
-        masked_BN = codes_BN == mask_id
-        if masked_BN.any():
-            for ids_BT, _ in views:
-                ids_BT[:, place] = codes_BN
-            proposed_BN, confidence_BN = _propose(model, views, place, masked_BN, keys_B, step, settings, support)
-            confidence_BN = confidence_BN + noise[step] * _choice_noise(keys_B, step, masked_BN)
-            again_BN = _lowest(confidence_BN, masked_BN, _still_masked(unknown_B, masked_BN.sum(-1), share))
-            kept_BN = masked_BN & ~again_BN
-            codes_BN = torch.where(kept_BN, proposed_BN, codes_BN)
-            commit_BN = commit_BN.masked_fill(kept_BN, step)
+        if open_BM.shape[1]:
+            tokens_XT[:, place] = codes_BN.repeat(len(tokens_XT) // len(codes_BN), 1)
+            counters_BM = step * codes_BN.shape[1] + open_BM
+            drawn = draw(trunk, tokens_XT, place, open_BM, keys_B, counters_BM, first=step == 0)
+            score_BM = drawn.confidence.log() + noise[step] * _choice_noise(keys_B, counters_BM)
+            order_BM = score_BM.masked_fill(~open_too_BM, math.inf).argsort(dim=-1, stable=True)
+            left_B = _still_masked(unknown_B, masked_B, share)
+            again_BM = order_BM.argsort(-1) < left_B.to(order_BM.device)[:, None]
+            _write(found, open_BM, drawn, open_too_BM & ~again_BM, step)
+            masked_B = torch.minimum(left_B, masked_B)
+            open_BM, open_too_BM = _remaining(open_BM, again_BM & open_too_BM, int(masked_B.max()))
         if callback is not None:
             callback(step, codes_BN)
-    return codes_BN, commit_BN
+    return found
 
 
-def _propose(
-    model,
-    views: Views,
-    place: slice,
-    masked_BN: Tensor,
-    keys_B: Tensor,
-    step: int,
-    settings: ImageSamplingSection,
-    support: Support,
+def _views(
+    tokens_BT: Tensor, key_mask_BT: Tensor, unguided: tuple[Tensor, Tensor] | None, guidance: float
 ) -> tuple[Tensor, Tensor]:
-    """A code for each masked slot and its log-probability, both [B, N]."""
-    ids_XT, mask_XT = (torch.cat(parts) for parts in zip(*views, strict=True))
-    hidden_XN = model.hidden_states(ids_XT, mask_XT, pad_free_positions(mask_XT))[:, place]
-    hidden = [part[masked_BN] for part in hidden_XN.chunk(len(views))]
-    row_n, slot_n = masked_BN.nonzero(as_tuple=True)
-    counters_n = step * masked_BN.shape[1] + slot_n
-    chunk = max(1, ELEMENTS_AT_ONCE // (support.stop - support.start))
-    codes, scores = [], []
-    for at in range(0, len(row_n), chunk):
-        part = slice(at, at + chunk)
-        logits_nV = model.head_logits(hidden[0][part], support)
-        if len(hidden) == 2:
-            logits_nV = guided_logits(logits_nV, model.head_logits(hidden[1][part], support), settings.guidance)
-        chosen_n = _draw(logits_nV, settings.temperature, keys_B[row_n[part]], counters_n[part])
-        codes.append(chosen_n + support.start)
-        scores.append(logits_nV.log_softmax(-1).gather(-1, chosen_n[:, None])[:, 0])
-    proposed_BN = torch.zeros_like(masked_BN, dtype=torch.long).masked_scatter(masked_BN, torch.cat(codes))
-    confidence_BN = torch.zeros_like(masked_BN, dtype=torch.float32).masked_scatter(masked_BN, torch.cat(scores))
-    return proposed_BN, confidence_BN
+    """Ids and key mask of all rows that the model sees, those with an empty prompt last."""
+    if guidance <= 0:
+        return tokens_BT.clone(), key_mask_BT
+    if unguided is None:
+        raise ValueError(f"guidance is {guidance}, but there are no rows with an empty prompt: give `unguided`.")
+    return torch.cat([tokens_BT, unguided[0]]), torch.cat([key_mask_BT, unguided[1]])
 
 
-def _draw(logits_nV: Tensor, temperature: float, keys_n: Tensor, counters_n: Tensor) -> Tensor:
-    """A sample of softmax(logits / temperature) for each row; the largest at temperature 0."""
-    if temperature == 0:
-        return logits_nV.argmax(-1)
-    codes_V = torch.arange(logits_nV.shape[1], device=logits_nV.device)
-    noise_nV = gumbel(keys_n[:, None], counters_n[:, None] * logits_nV.shape[1] + codes_V)
-    return (logits_nV.to(noise_nV.dtype) + temperature * noise_nV).argmax(-1)
+def _first(masked_BN: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """The slots [B, M] that are masked, in order, and which of these there are: rows may have fewer than others."""
+    open_BM = masked_BN.int().argsort(dim=-1, descending=True, stable=True)[:, :width]
+    return open_BM, masked_BN.gather(1, open_BM)
 
 
-def _choice_noise(keys_B: Tensor, step: int, masked_BN: Tensor) -> Tensor:
-    slots_N = torch.arange(masked_BN.shape[1], device=keys_B.device) + step * masked_BN.shape[1]
-    return gumbel(bits(keys_B, torch.full_like(keys_B, CHOICE))[:, None], slots_N[None])
+def _remaining(open_BM: Tensor, again_BM: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """The slots that are masked again."""
+    at_BM, there_BM = _first(again_BM, width)
+    return open_BM.gather(1, at_BM), there_BM
+
+
+def _write(found: Decoded, open_BM: Tensor, drawn: Drawn, kept_BM: Tensor, step: int) -> None:
+    """Writes the codes that stay; the slots of a row differ from each other, so each is written once."""
+    columns = drawn.ids, torch.full_like(drawn.ids, step), drawn.logprobs.float(), drawn.exact.float()
+    for whole_BN, new_BM in zip(found, columns, strict=True):
+        whole_BN.scatter_(1, open_BM, torch.where(kept_BM, new_BM, whole_BN.gather(1, open_BM)))
+
+
+def _choice_noise(keys_B: Tensor, counters_BM: Tensor) -> Tensor:
+    return gumbel(bits(keys_B, torch.full_like(keys_B, CHOICE))[:, None], counters_BM)
 
 
 def _still_masked(unknown_B: Tensor, masked_B: Tensor, share: float) -> Tensor:
@@ -131,9 +129,3 @@ def _still_masked(unknown_B: Tensor, masked_B: Tensor, share: float) -> Tensor:
     # In float32, as the published counts are: cos(pi / 3) is a little below a half there.
     count_B = (unknown_B.float() * share).floor().long()
     return torch.minimum(count_B, masked_B - 1).clamp(min=1)
-
-
-def _lowest(confidence_BN: Tensor, masked_BN: Tensor, count_B: Tensor) -> Tensor:
-    """True at the `count` least confident masked codes of each row."""
-    ranks_BN = confidence_BN.masked_fill(~masked_BN, math.inf).argsort(dim=-1, stable=True).argsort(-1)
-    return (ranks_BN < count_B[:, None]) & masked_BN

@@ -3,8 +3,9 @@
 B rows, P prompt positions, C response positions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from unigrpo.batch import left_pad
 from unigrpo.config import SamplingSection
 from unigrpo.models.load import Policy
 from unigrpo.types import Prompt, Sampling
+
+Watch = Callable[[Literal["text", "image"], Tensor], None]
+"""Is told, after each denoising step, what is being written and the ids [B, C] of it so far, masks included."""
 
 
 @dataclass(frozen=True, eq=False)

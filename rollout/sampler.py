@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from torch import Tensor
 
 from rollout.drawing import drawings
-from rollout.jobs import Jobs, response_length
-from rollout.text import denoise
+from rollout.jobs import Jobs, Watch, response_length
+from rollout.text import Denoised, denoise
 from unigrpo.config import SamplingSection
 from unigrpo.errors import ConfigError
 from unigrpo.learner import Weights
@@ -47,9 +49,14 @@ class Sampler:
         settings: SamplingSection | Mapping[str, SamplingSection],
         seed: int,
         images: ImageTokenizer | None = None,
+        watch: Watch | None = None,
     ):
-        """Settings are those of every prompt, or of the prompts of each stream by its name."""
-        self.policy, self.seed, self.images = policy, seed, images
+        """Settings are those of every prompt, or of the prompts of each stream by its name.
+
+        Args:
+            watch: looks on; what it raises ends the sampling.
+        """
+        self.policy, self.seed, self.images, self.watch = policy, seed, images, watch
         self.streams = {"": settings} if isinstance(settings, SamplingSection) else dict(settings)
         self.portions: dict[str, Portion] = {}
         self.version = 0
@@ -117,22 +124,35 @@ class Sampler:
             ids.mask,
             text_support(ids),
             ids.eos,
+            callback=partial(self.watch, "text") if self.watch else None,
         )
-        response_BC, commit_BC = (tensor.cpu().numpy() for tensor in denoised)
-        return [
-            self._text(jobs, row, step, *drawn) for row, drawn in enumerate(zip(response_BC, commit_BC, strict=True))
-        ]
+        found = Denoised(*(tensor.cpu() for tensor in denoised))
+        return [self._text(jobs, row, step, *columns) for row, columns in enumerate(zip(*found, strict=True))]
 
-    def _text(self, jobs: Jobs, row: int, step: int | str, tokens_C: np.ndarray, commit_C: np.ndarray) -> Rollout:
+    def _text(
+        self,
+        jobs: Jobs,
+        row: int,
+        step: int | str,
+        tokens: Tensor,
+        commit: Tensor,
+        logprobs: Tensor,
+        exact: Tensor,
+        steps: Tensor,
+    ) -> Rollout:
+        tokens_C = tokens.numpy()
         length, ended = response_length(tokens_C, self.policy.ids.eos, jobs.settings.eos_tail)
         return Rollout(
             id=f"{step}/{jobs.prompts[row].id}/{jobs.indices[row]}",
             prompt=jobs.prompts[row],
             tokens=tokens_C[:length].astype(np.int64),
-            commit_step=commit_C[:length].astype(np.int32),
+            commit_step=commit.numpy()[:length].astype(np.int32),
+            logprobs=logprobs.numpy()[:length].copy(),
+            exact_logprobs=None if jobs.settings.cache == "none" else exact.numpy()[:length].copy(),
             output=self.policy.text(tokens_C[:length]),
             sampling=jobs.sampling,
             truncated=not ended,
+            forwards=int(steps),
             policy_version=self.version,
         )
 
@@ -142,5 +162,5 @@ class Sampler:
                 f"prompt {jobs.prompts[0].id} asks for a drawing, but there is no image tokenizer: set "
                 "model.image_tokenizer.path."
             )
-        drawn = drawings(self.policy, self.images, jobs, self.seed, step)
+        drawn = drawings(self.policy, self.images, jobs, self.seed, step, self.watch)
         return [replace(rollout, policy_version=self.version) for rollout in drawn]

@@ -32,12 +32,28 @@ def above_threshold(confidence_BS: Tensor, threshold: float) -> Tensor:
     return (confidence_BS >= threshold) | most_confident(confidence_BS, 1)
 
 
+def within_entropy(confidence_BS: Tensor, bound: float) -> Tensor:
+    """True at the most certain positions whose entropies, without the largest of them, sum to at most `bound`.
+
+    Args:
+        confidence_BS: negative entropies in nats, -inf where nothing is to be chosen; the best position always is.
+
+    Source: EB-Sampler (arXiv:2505.24857), equation 7.
+    """
+    entropy_BS, order_BS = (-confidence_BS).sort(dim=-1, stable=True)
+    # Sorted, the largest of the first k entropies is the k-th: the others are those before it.
+    before_BS = entropy_BS.cumsum(-1) - entropy_BS
+    chosen_BS = (before_BS <= bound) & entropy_BS.isfinite()
+    return torch.zeros_like(chosen_BS).scatter_(1, order_BS, chosen_BS)
+
+
 def masked_shares(settings: ImageSamplingSection) -> list[float]:
     """Share of an image's codes that is still masked after each step; 0 after the last.
 
     Source: MaskGIT (arXiv:2202.04200), section 3.3; the sigmoid as in MMaDA's code.
     """
-    progress_S = torch.arange(1, settings.steps, dtype=torch.float64).div(settings.steps).float()
+    # Divided on the host, for some devices have no float64.
+    progress_S = torch.tensor([step / settings.steps for step in range(1, settings.steps)])
     if settings.schedule == "cosine":
         shares_S = torch.cos(progress_S * math.pi * 0.5)
     elif settings.schedule == "linear":

@@ -23,7 +23,7 @@ from open_clip.factory import get_model_config
 from safetensors.torch import save_file
 
 from rewards.vision.clip import Clip
-from rollout.image import draw
+from rollout.image import decode
 from rollout.text import denoise
 from unigrpo.config import ImageSamplingSection, ImageTokenizerSection, SamplingSection
 from unigrpo.data.images import fit_image, read_image
@@ -120,7 +120,7 @@ def main() -> None:
     settings = SamplingSection(gen_length=given.tokens, block_length=given.tokens)
     with measured(f"it answers, {given.tokens} forwards of {asked.shape[1] + given.tokens} tokens"):
         visible = torch.ones_like(asked, dtype=torch.bool)
-        answer, _ = denoise(model, asked, visible, keys, settings, IDS.mask, text_support(IDS), IDS.eos)
+        answer, *_ = denoise(model, asked, visible, keys, settings, IDS.mask, text_support(IDS), IDS.eos)
     print(f"  {answer[0].tolist()}")
     masks = [IDS.mask] * len(codes)
     rows = [
@@ -132,7 +132,7 @@ def main() -> None:
     drawing = ImageSamplingSection(steps=2, guidance=3.5)
     with measured(f"it draws {len(codes)} codes, 2 guided steps"):
         codes_of_image = supports(IDS, "image")[0]
-        drawn, _ = draw(
+        drawn, *_ = decode(
             model, rows[0], visible[0], place, keys, drawing, IDS.mask, codes_of_image, (rows[1], visible[1])
         )
     assert ((drawn >= codes_of_image.start) & (drawn < codes_of_image.stop)).all()

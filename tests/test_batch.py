@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,7 +49,7 @@ def test_the_gradient_of_all_buckets_is_that_of_each_by_its_share(aggregation):
 
     def gradient(parts):
         one = learner(algo, tiny_model(vocab=24))
-        one._backward(parts, 0, None, None)
+        one._backward(parts, 0, None, None, **one._count(parts, 0))
         return gradients(one.model)
 
     found = batches(algo)
@@ -133,3 +134,20 @@ def test_supports_of_text_and_codes_are_disjoint():
     assert (codes.start, codes.stop, codes.banned) == (16, 24, ())
     assert supports(IMAGE_IDS, "understand") == (text,)
     assert supports(IMAGE_IDS, "image") == (codes,)
+
+
+def test_tokens_that_a_cache_drew_count_by_their_exact_probability_up_to_the_limit():
+    drawn = [np.log([0.5, 0.2, 0.1]), np.log([0.25, 0.5])]
+    exact = [np.log([0.25, np.nan, 0.8]), np.log([0.25, 0.75])]
+    scored = scored_group([1, 2], [[1, 2, 3], [4, 8]], [0.0, 1.0])
+    cached = [
+        replace(item, rollout=replace(item.rollout, logprobs=a.astype("f4"), exact_logprobs=b.astype("f4")))
+        for item, a, b in zip(scored, drawn, exact, strict=True)
+    ]
+    [batch] = make_batches(cached, 2, AlgoSection(cache_correction=2.0), seed=0, ids=IMAGE_IDS)
+    wanted = torch.ones(2, 6)
+    wanted[0, 0], wanted[0, 2], wanted[1, 1] = 0.5, 2.0, 1.5
+    torch.testing.assert_close(batch.importance_BC, wanted)
+    [plain] = make_batches(cached, 2, AlgoSection(), seed=0, ids=IMAGE_IDS)
+    assert plain.importance_BC is None
+    torch.testing.assert_close(batch.share(1, 2).importance_BC, wanted[1:])

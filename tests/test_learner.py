@@ -1,5 +1,6 @@
 import copy
 import math
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -8,11 +9,12 @@ import torch
 from tests.tiny import IDS, gradients, scored_group, tiny_batch, tiny_model
 from unigrpo.algo.advantage import advantages
 from unigrpo.algo.likelihood import token_logprobs
+from unigrpo.algo.objective import policy_loss
 from unigrpo.batch import make_batches
 from unigrpo.config import AlgoSection, LikelihoodSection, NoiseSection, OptimSection
 from unigrpo.engine import Engine
 from unigrpo.errors import TrainingError
-from unigrpo.learner import Learner, Reference, frozen_logprobs, score_views
+from unigrpo.learner import Learner, Reference, earning, frozen_logprobs, score_views
 from unigrpo.models.load import Policy
 
 
@@ -25,7 +27,8 @@ def learner(algo, model=None, reference=None, lr=1e-2, max_grad_norm=0.0):
 
 def first_gradient(algo, batch=None, model=None, reference=None):
     one = learner(algo, model, reference)
-    metrics = one._backward([batch if batch is not None else tiny_batch(algo)], 0, None, reference)
+    batches = [tiny_batch(algo) if batch is None else batch]
+    metrics = one._backward(batches, 0, None, reference, **one._count(batches, 0))
     return gradients(one.model), metrics
 
 
@@ -79,13 +82,6 @@ def test_old_policy_and_reference_score_the_masks_of_the_policy_bit_for_bit():
         with_gradient = score_views(model, batch, batch.views(algo, update), slice(0, 6), algo)
         assert torch.equal(old, reference[update][0])
         assert torch.equal(old, with_gradient.detach())
-
-
-def test_micro_batches_have_the_same_masks_as_the_whole():
-    algo = AlgoSection(noise=NoiseSection(draws=2))
-    batch = tiny_batch(algo)
-    whole = batch.views(algo, 1).masked_BKC
-    assert torch.equal(torch.cat([batch.views(algo, 1, slice(i, i + 1)).masked_BKC for i in range(6)]), whole)
 
 
 def test_masks_of_their_own_for_the_old_policy_would_break_the_ratio():
@@ -246,8 +242,8 @@ def test_the_first_ratio_is_to_the_policy_that_sampled_where_another_learns():
     batch, other = tiny_batch(algo), tiny_model(seed=4)
     recorded = torch.stack([old for [old] in frozen_logprobs(other, [batch], algo, range(1))], 1)
     now = frozen_logprobs(tiny_model(), [batch], algo, range(1))[0][0]
-    scored = batch.views(algo, 0).scored_BKC
-    expected = (now - recorded[:, 0]).exp()[scored].mean()
+    earns = batch.views(algo, 0).scored_BKC & (batch.advantages_B != 0)[:, None, None]
+    expected = (now - recorded[:, 0]).exp()[earns].mean()
     found = learner(algo).learn([replace(batch, behaviour_BUKC=recorded)])
     assert found["policy/ratio"] == pytest.approx(float(expected), rel=1e-5)
 
@@ -267,3 +263,110 @@ def test_a_rollout_without_a_known_reward_is_as_if_it_had_not_been_drawn(advanta
 def test_a_step_without_any_known_reward_has_no_batch():
     scored = scored_group([7, 1], [[1, 8], [2, 8]], [math.nan] * 2)
     assert make_batches(scored, 2, AlgoSection(), seed=0, ids=IDS) == []
+
+
+RATIOS = [{}, {"ratio": "sequence"}, {"ratio": "none"}, {"ratio": "none", "negative": "eubo"}, {"ratio": "regress"}]
+
+
+@pytest.mark.parametrize("aggregation", ["sequence", "token"])
+@pytest.mark.parametrize("kind", RATIOS, ids=str)
+def test_rows_that_earn_nothing_can_be_left_out_of_the_update(kind, aggregation):
+    """Of the six responses one has advantage 0; a regression to it has a gradient all the same."""
+    algo = AlgoSection(beta=0.0, aggregation=aggregation, likelihood=LikelihoodSection(chunk=2), **kind)
+    batch = tiny_batch(algo)
+    old = frozen_logprobs(tiny_model(seed=3), [batch], algo, range(1))[0][0]
+    kept = earning([replace(batch, behaviour_BUKC=old[:, None])], algo)
+    assert len(kept[0]) == (6 if algo.ratio == "regress" else 5)
+
+    def gradient(batches, old):
+        one = learner(algo)
+        one._backward(batches, 0, old, None, **one._count([batch], 0))
+        return gradients(one.model)
+
+    whole, part = gradient([batch], [old]), gradient(kept, [kept[0].behaviour_BUKC[:, 0]])
+    torch.testing.assert_close(part, whole, atol=1e-6 * float(whole.abs().max()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_ranks_have_as_many_rows_as_each_other_whichever_earn_nothing(world):
+    algo = AlgoSection(beta=0.0)
+    batch = replace(tiny_batch(algo), advantages_B=torch.tensor([0.0, 1.0, 0.0, 0.0, -1.0, 2.0]))
+    [kept] = earning([batch], algo)
+    shares = [kept.share(rank, world).by_length() for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    earned = torch.cat([share.advantages_B[: share.rows] for share in shares])
+    assert sorted(earned.tolist()) == [-1.0, 1.0, 2.0]
+
+
+def test_where_nobody_earns_anything_the_optimiser_goes_on_as_with_a_gradient_of_zero():
+    """Momentum and decay still move the weights, as they would if all rows were scored."""
+    algo = AlgoSection(mu=1, beta=0.0)
+    barren = replace(tiny_batch(algo, seed=1), advantages_B=torch.zeros(6))
+    found = []
+    for one in (learner(algo), learner(replace(algo, beta=1e-30))):
+        for batch in (tiny_batch(algo), barren):
+            one.learn([batch])
+        found.append(torch.cat([weight.detach().flatten() for weight in one.model.parameters()]))
+    torch.testing.assert_close(*found, atol=1e-7, rtol=1e-6)
+
+
+def test_no_column_of_a_part_is_padding_alone_and_neighbours_are_of_a_length():
+    algo = AlgoSection(beta=0.0, mu=1, likelihood=LikelihoodSection(micro_batch=2))
+    scored = [
+        item
+        for size in (1, 9, 2, 8, 3, 7)
+        for item in scored_group(list(range(size))[:8] + [1] * (size - 8), [[1, 2], [3, 8]], [0.0, 1.0], str(size))
+    ]
+    [batch] = make_batches(scored, 2, algo, seed=0, ids=IDS)
+    one, seen = learner(algo), []
+    one.model.transformer.register_forward_pre_hook(lambda module, args: seen.append((args[0].shape[1] - 6, args[2])))
+    one._backward([batch.by_length()], 0, None, None, **one._count([batch], 0))
+    assert seen == [(size, None) for size in (9, 8, 7, 3, 2, 1)]
+
+
+def test_updates_that_fit_are_scored_at_once_and_say_the_same():
+    algo = AlgoSection(mu=4, noise=NoiseSection(draws=2, prompt_mask=0.3))
+    batch, model, calls = tiny_batch(algo), tiny_model(), []
+    model.transformer.ff_out.register_forward_hook(lambda *args: calls.append(1))
+    found = [
+        frozen_logprobs(model, [batch], replace(algo, likelihood=LikelihoodSection(micro_batch=size)), range(1, 4))
+        for size in (18, 17)
+    ]
+    assert len(calls) == 1 + 3
+    for [one], [other] in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", RATIOS, ids=str)
+def test_the_gradient_is_that_of_full_logits(kind):
+    """The head's gradient is foreseen where the loss allows it; an oracle takes what autograd makes of all logits."""
+    algo = AlgoSection(beta=0.3, likelihood=LikelihoodSection(chunk=2), **kind)
+    batch, model = tiny_batch(algo), tiny_model()
+    old = frozen_logprobs(tiny_model(seed=3), [batch], algo, range(1))[0]
+    reference = frozen_logprobs(tiny_model(seed=4), [batch], algo, range(1))[0]
+    one = learner(algo, model)
+    one._backward([batch], 0, old, reference, **one._count([batch], 0))
+    found = gradients(model)
+    views = batch.views(algo, 0)
+    masked = batch.tokens_BT.clone()
+    masked[:, -6:][views.masked_BKC[:, 0]] = 9
+    logits = model(masked, batch.key_mask_BT).logits[:, -6:, :9]
+    logprobs = logits.log_softmax(-1).gather(-1, batch.tokens_BT[:, -6:, None].clamp(max=8))[..., 0]
+    logprobs = torch.where(views.scored_BKC, logprobs[:, None], 0.0)
+    model.zero_grad()
+    count = {"responses": 6, "tokens": float(views.scored_BKC.sum())}
+    policy_loss(logprobs, old[0], reference[0], batch.advantages_B, views, batch.lengths_B, algo, **count)[0].backward()
+    torch.testing.assert_close(found, gradients(model), atol=1e-5 * float(found.abs().max()), rtol=1e-5)
+
+
+def test_masks_are_made_once_and_are_those_of_each_row_alone():
+    algo = AlgoSection(noise=NoiseSection(draws=2, prompt_mask=0.3))
+    batch = tiny_batch(algo)
+    assert batch.views(algo, 1).masked_BKC.data_ptr() == batch.views(algo, 1).masked_BKC.data_ptr()
+    assert batch.views(algo, 1).masked_BKC.data_ptr() != batch.views(algo, 0).masked_BKC.data_ptr()
+    for row in range(6):
+        fresh = tiny_batch(algo).of(torch.tensor([row]))
+        for name in ("masked_BKC", "scored_BKC", "ratio_BK", "prompt_BP"):
+            alone, among = (getattr(it.views(algo, 1), name) for it in (fresh, batch))
+            assert torch.equal(alone[0], among[row])
+    assert not pickle.loads(pickle.dumps(batch)).made

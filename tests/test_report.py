@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unigrpo.errors import DataError
-from unigrpo.report import _lines, curve, read_metrics, smooth, table
+from unigrpo.report import curve, lines, read_metrics, smooth, table
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -31,7 +31,7 @@ def test_a_panel_is_drawn_for_each_metric_that_a_run_has(tmp_path):
 
 def test_points_are_sorted_and_null_is_left_out_and_the_last_of_a_step_counts():
     rows = {"a": [{"step": 2, "x": 2.0}, {"step": 1, "x": 1.0}, {"step": 3, "x": None}, {"step": 2, "x": 9.0}], "b": []}
-    assert _lines(rows, "x") == {"a": ([1, 2], [1.0, 9.0])}
+    assert lines(rows, "x") == {"a": ([1, 2], [1.0, 9.0])}
 
 
 def test_a_metric_that_no_run_has_is_an_error_that_names_it(tmp_path):

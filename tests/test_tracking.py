@@ -98,6 +98,23 @@ def test_rollouts_are_written_every_so_many_steps_and_spread_over_the_prompts(tm
     }
 
 
+def test_what_a_rollout_is_there_for_is_written_and_of_the_extremes_how_they_were_denoised(tmp_path):
+    section = TrackingSection(rollouts_every=1, rollouts_rows=2)
+    tracker = Tracker(tmp_path, section, "run", {}, piece=lambda tokens: "".join(f"<{token}>" for token in tokens))
+    tracker.log_rollouts(1, [scored(index, reward=reward) for index, reward in enumerate((0.5, 0.0, 0.25, 1.0))])
+    written = rows(tmp_path, "rollouts.jsonl")
+    assert [row.get("chosen") for row in written] == [None, "worst", "median", "best"]
+    replay = {"pieces": ["<0>", "<1>", "<2>", "<3>"], "commit": [0, 1, 2, 3]}
+    assert [row.get("replay") for row in written] == [None, replay, replay, replay]
+
+
+def test_the_first_metrics_come_with_what_the_run_was_made_with(tmp_path):
+    tracker = make(tmp_path)
+    assert not (tmp_path / "environment.json").exists()
+    tracker.log(1, {"a": 1.0})
+    assert json.loads((tmp_path / "environment.json").read_text())[0]["torch"]
+
+
 def test_no_rollouts_are_written_when_the_interval_is_zero(tmp_path):
     make(tmp_path, rollouts_every=0).log_rollouts(0, [scored(0)])
     assert list(tmp_path.iterdir()) == []

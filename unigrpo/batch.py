@@ -5,7 +5,8 @@ S supports.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,8 +52,12 @@ class Batch:
     behaviour_BUKC: Tensor | None = None
     """float32, for each of U inner updates the log-probabilities under the policy that sampled, where the one that
     learns has moved on since."""
+    importance_BC: Tensor | None = None
+    """float32, exact over sampled probability of each response token, truncated; 1 where it is not known."""
     padding: int = 0
     """Rows at the end that only keep several processes in step: they are scored, and earn nothing."""
+    made: dict[tuple, Views] = field(default_factory=dict, init=False, repr=False)
+    """Masks that somebody has asked for."""
 
     @property
     def width(self) -> int:
@@ -77,6 +82,17 @@ class Batch:
     def __len__(self) -> int:
         return len(self.keys_B)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the masks, which whoever is sent it makes again."""
+        return vars(self) | {"made": {}}
+
+    def of(self, rows: Tensor, padding: int = 0) -> "Batch":
+        """Some rows, by number, the last of which are padding."""
+        chosen = {name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        found = replace(self, **chosen, padding=padding)
+        found.made.update({name: views.of(rows) for name, views in self.made.items()})
+        return found
+
     def share(self, rank: int, world: int) -> "Batch":
         """The rows of one of `world` processes; the shares of all are equally long."""
         if world == 1:
@@ -84,21 +100,21 @@ class Batch:
         size = -(-len(self) // world)
         rows = torch.arange(size * rank, size * (rank + 1))
         inside = rows < len(self)
-        rows = rows.where(inside, 0)
-        mine = {name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **mine, padding=int((~inside).sum()))
+        return self.of(rows.where(inside, 0), int((~inside).sum()))
+
+    def by_length(self) -> "Batch":
+        """The longest prompts first, so that neighbours have few pads among them and what fits at first fits later."""
+        order = self.prompt_BP[: self.rows].sum(-1).argsort(descending=True, stable=True)
+        return self.of(torch.cat([order, torch.arange(self.rows, len(self))]), self.padding)
 
     def views(self, algo: AlgoSection, update: int, rows: slice = slice(None)) -> Views:
         """The masks of one inner update, for some rows; the same wherever and however often they are asked for."""
-        return make_views(
-            self.keys_B[rows],
-            self.sampled_BC[rows],
-            self.commit_BC[rows],
-            self.prompt_BP[rows],
-            algo.noise.of(self.task),
-            update,
-            algo.mu,
-        )
+        noise = algo.noise.of(self.task)
+        name = update, algo.mu, *astuple(noise)
+        if name not in self.made:
+            sampled_BC, prompt_BP = self.sampled_BC, self.prompt_BP
+            self.made[name] = make_views(self.keys_B, sampled_BC, self.commit_BC, prompt_BP, noise, update, algo.mu)
+        return self.made[name].of(rows)
 
 
 def left_pad(sequences: Sequence[np.ndarray], pad: int, width: int = 0) -> tuple[Tensor, Tensor]:
@@ -130,7 +146,27 @@ def make_batches(
         if not item.known:
             continue
         buckets.setdefault((item.rollout.prompt.task, _width(item.rollout)), []).append(row)
-    return [_batch([scored[row].rollout for row in rows], advantages_B[rows], seed, ids) for rows in buckets.values()]
+    batches = []
+    for rows in buckets.values():
+        rollouts = [scored[row].rollout for row in rows]
+        batch = _batch(rollouts, advantages_B[rows], seed, ids)
+        if algo.cache_correction is not None:
+            batch = replace(batch, importance_BC=_importance(rollouts, batch.width, algo.cache_correction))
+        batches.append(batch)
+    return batches
+
+
+def _importance(rollouts: Sequence[Rollout], width: int, most: float) -> Tensor:
+    """Truncated importance weights [B, C] of what was drawn with a cache.
+
+    Source: Ionides, "Truncated Importance Sampling" (2008), by token.
+    """
+    weights_BC = torch.ones(len(rollouts), width)
+    for row, rollout in enumerate(rollouts):
+        if rollout.exact_logprobs is not None and rollout.logprobs is not None:
+            ratio = torch.tensor(rollout.exact_logprobs - rollout.logprobs).exp().clamp(max=most)
+            weights_BC[row, : len(ratio)] = ratio.nan_to_num(nan=1.0)
+    return weights_BC
 
 
 def _width(rollout: Rollout) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unigrpo.config import OptimSection
 from unigrpo.errors import CheckpointError, TrainingError
+from unigrpo.moments import SCALES, Int8AdamW
 from unigrpo.rounding import RoundedAdamW
 
 COUNTS = ("step_count", "skipped_in_row")
@@ -38,6 +39,12 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     return [group for group in groups if group["params"]]
 
 
+def _moment(value: Tensor, weight: Tensor, moment: str) -> Tensor:
+    """A moment that was saved, where the optimiser of a weight has it."""
+    place = torch.device("cpu") if moment == "step" else weight.device
+    return value.to(place, torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+
+
 class Engine:
     """AdamW on the trainable weights of a module. All its state is tensors by name and a step count.
 
@@ -49,6 +56,8 @@ class Engine:
     """This process among those that train the module together."""
     starts_over = True
     """Whether `clear` undoes all that `backward` did in this step."""
+    moments = MOMENTS
+    """What the optimiser keeps of each weight."""
 
     def __init__(self, module: nn.Module, optim: OptimSection, total_steps: int):
         self.module: Any = module
@@ -109,6 +118,28 @@ class Engine:
         """The largest of the values of all that train together."""
         return value
 
+    def run(self, function: Callable, *args: Any) -> Any:
+        """`function(module, *args)`, with the weights in place."""
+        return function(self.module, *args)
+
+    def pieces(self) -> dict[str, Tensor]:
+        """This process's part of each trained weight, as it is now."""
+        return {name: weight.detach() for name, weight in self.named.items()}
+
+    def cut(self, whole: Tensor) -> Tensor:
+        """This process's part of a tensor that is as large as a weight."""
+        return whole
+
+    def join(self, name: str, piece: Tensor) -> Tensor:
+        """The whole of what each process has a part of, as `pieces` has of a weight."""
+        return piece
+
+    @torch.no_grad()
+    def put(self, pieces: Mapping[str, Tensor]) -> None:
+        """Sets the trained weights to what `pieces` gave, or to others of these sizes; the optimiser is not told."""
+        for name, weight in self.named.items():
+            weight.copy_(pieces[name])
+
     def fill(self, module: nn.Module) -> None:
         """Gives a module that samples or is saved the weights that are trained, where it does not share them."""
 
@@ -123,6 +154,8 @@ class Engine:
         groups = parameter_groups(self.module, self.optim.weight_decay)
         groups = [group | {"params": [places[id(weight)] for weight in group["params"]]} for group in groups]
         kind = RoundedAdamW if self.optim.bfloat16 == "rounded" else torch.optim.AdamW
+        if self.optim.states == "int8":
+            kind, self.moments = Int8AdamW, (*MOMENTS, *SCALES)
         self.adamw = kind(groups, lr=self.optim.lr, betas=(first, second), eps=self.optim.eps)
 
     def _updated(self, weight: nn.Parameter) -> nn.Parameter:
@@ -197,18 +230,14 @@ class Engine:
             elif copy is not weight:
                 copy.copy_(weight)
             if there:
-                moments = {moment: tensors[f"{name}/{moment}"] for moment in MOMENTS}
-                self.adamw.state[copy] = {moment: self._moment(moments[moment], copy, moment) for moment in MOMENTS}
-
-    @staticmethod
-    def _moment(value: Tensor, weight: Tensor, moment: str) -> Tensor:
-        return value.clone() if moment == "step" else value.to(weight.device, torch.float32, copy=True)
+                found = {moment: tensors[f"{name}/{moment}"] for moment in self.moments}
+                self.adamw.state[copy] = {moment: _moment(value, copy, moment) for moment, value in found.items()}
 
     def _take_counts(self, tensors: Mapping[str, Tensor]) -> bool:
         """Sets the counts, and says whether the state holds moments: of all weights, or it is another model's."""
         self.step_count = int(tensors["step_count"])
         self.skipped_in_row = int(tensors["skipped_in_row"]) if "skipped_in_row" in tensors else 0
-        expected = {f"{name}/{moment}" for name in self.named for moment in MOMENTS}
+        expected = {f"{name}/{moment}" for name in self.named for moment in self.moments}
         found = {name for name in tensors if name not in COUNTS and not name.endswith(f"/{MASTER}")}
         updated = self.step_count > self.skipped_in_row
         if found != expected and (updated or found):

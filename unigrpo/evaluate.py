@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from unigrpo.config import TaskSection
-from unigrpo.summary import fault_rates, part_means, share
+from unigrpo.intervals import Interval, bootstrap, interval
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 SOLVED_AT = 1.0
@@ -50,12 +50,12 @@ def powers_up_to(samples: int) -> list[int]:
     return sorted({1 << power for power in range(samples.bit_length())} | {samples})
 
 
-def solved_by(tasks: Mapping[str, TaskSection]) -> dict[str, str]:
-    """The reward whose value of at least 1 means solved, for each task by name."""
-    return {name: task.solved or next(iter(task.rewards)) for name, task in tasks.items()}
+def solved_by(tasks: Mapping[str, TaskSection]) -> dict[str, str | None]:
+    """The reward whose value of at least 1 means solved, for each task by name; None where nothing is judged."""
+    return {name: task.solved or next(iter(task.rewards), None) for name, task in tasks.items()}
 
 
-def evaluation_metrics(scored: Sequence[Scored], samples: int, solved: Mapping[str, str]) -> Metrics:
+def evaluation_metrics(scored: Sequence[Scored], samples: int, solved: Mapping[str, str | None]) -> Metrics:
     """Accuracy, pass@k, mean reward and parts of groups of `samples` scored answers.
 
     With several tasks each has its own, as `eval/NAME/accuracy`; `eval/accuracy` and `eval/reward` are means over them.
@@ -63,38 +63,75 @@ def evaluation_metrics(scored: Sequence[Scored], samples: int, solved: Mapping[s
     Args:
         solved: for each task, the part whose value of at least 1 counts as solved.
     """
+    found = measures(scored, samples, solved)
+    return {name: _mean([_mean(_flat(prompts)) for prompts in strata]) for name, strata in found.items()}
+
+
+def evaluation_intervals(
+    scored: Sequence[Scored], samples: int, solved: Mapping[str, str | None], resamples: int, seed: int
+) -> dict[str, Interval]:
+    """The interval of each of `evaluation_metrics`: Wilson's, or from so many resamples of the prompts."""
+    return {
+        name: interval(strata[0], resamples, seed) if len(strata) == 1 else bootstrap(strata, resamples, seed)
+        for name, strata in measures(scored, samples, solved).items()
+    }
+
+
+def measures(
+    scored: Sequence[Scored], samples: int, solved: Mapping[str, str | None]
+) -> dict[str, list[list[list[float]]]]:
+    """What each metric is the mean of: values by prompt, of one task or, for a mean over tasks, of each."""
     streams = list(dict.fromkeys(item.rollout.prompt.stream for item in scored))
     if len(streams) == 1:
-        return _metrics(scored, samples, solved[streams[0]])
-    metrics: Metrics = {}
+        return {name: [values] for name, values in _measures(scored, samples, solved[streams[0]]).items()}
+    found: dict[str, list[list[list[float]]]] = {}
+    overall: dict[str, list[list[list[float]]]] = {}
     for stream in streams:
-        own = _metrics([item for item in scored if item.rollout.prompt.stream == stream], samples, solved[stream])
-        metrics |= {name.replace("/", f"/{stream}/", 1): value for name, value in own.items()}
-    for name in ("accuracy", "reward"):
-        found = [metrics[key] for stream in streams if (key := f"eval/{stream}/{name}") in metrics]
-        if found:
-            metrics[f"eval/{name}"] = sum(found) / len(found)
-    return metrics
+        of_task = [item for item in scored if item.rollout.prompt.stream == stream]
+        own = _measures(of_task, samples, solved[stream])
+        found |= {name.replace("/", f"/{stream}/", 1): [values] for name, values in own.items()}
+        for name in ("eval/accuracy", "eval/reward"):
+            if name in own:
+                overall.setdefault(name, []).append(own[name])
+    return found | overall
 
 
-def _metrics(scored: Sequence[Scored], samples: int, solved: str) -> Metrics:
+def _measures(scored: Sequence[Scored], samples: int, solved: str | None) -> dict[str, list[list[float]]]:
     """A response whose reward failed is neither right nor wrong; a prompt with one is left out of pass@k."""
-    right = [_right(item, solved) for item in scored]
-    judged = [found for found in right if found is not None]
-    known = [item.reward for item in scored if item.known]
-    metrics: Metrics = {}
-    if judged:
-        metrics["eval/accuracy"] = share(judged)
-    if known:
-        metrics["eval/reward"] = sum(known) / len(known)
-    metrics["eval/failed"] = share(not item.known for item in scored)
-    metrics["eval/truncated"] = share(item.rollout.truncated for item in scored)
-    groups = [right[at : at + samples] for at in range(0, len(right), samples)]
-    counts = [sum(map(bool, group)) for group in groups if None not in group]
-    for k in powers_up_to(samples)[1:] if counts else []:
-        metrics[f"eval/pass@{k}"] = sum(pass_at_k(samples, count, k) for count in counts) / len(counts)
-    found = part_means(scored) | fault_rates(scored)
-    return metrics | {f"eval/{name}": value for name, value in found.items()}
+    groups = [scored[at : at + samples] for at in range(0, len(scored), samples)]
+
+    def of(value: Callable[[Scored], float | bool | None]) -> list[list[float]]:
+        return [[float(found) for item in group if (found := value(item)) is not None] for group in groups]
+
+    found: dict[str, list[list[float]]] = {}
+    if solved is not None:
+        found["eval/accuracy"] = of(lambda item: _right(item, solved))
+        found["eval/reward"] = of(lambda item: item.reward if item.known else None)
+        found["eval/failed"] = of(lambda item: not item.known)
+    found["eval/truncated"] = of(lambda item: item.rollout.truncated)
+    if solved is not None:
+        right = [[_right(item, solved) for item in group] for group in groups]
+        counts = [None if None in group else sum(map(bool, group)) for group in right]
+        for k in powers_up_to(samples)[1:]:
+            passed = [[] if count is None else [pass_at_k(samples, count, k)] for count in counts]
+            found[f"eval/pass@{k}"] = passed
+    for name in sorted({name for item in scored for name in item.parts}):
+        found[f"eval/{name}"] = of(lambda item, name=name: _finite(item.parts.get(name)))
+    for name, fault in sorted({(name, fault) for item in scored for name, fault in item.faults.items()}):
+        found[f"eval/{name}/{fault}"] = of(lambda item, name=name, fault=fault: item.faults.get(name) == fault)
+    return {name: values for name, values in found.items() if any(values)}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _flat(prompts: Sequence[Sequence[float]]) -> list[float]:
+    return [value for own in prompts for value in own]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _right(item: Scored, solved: str) -> bool | None:
@@ -107,7 +144,7 @@ def evaluate(
     scorer: Scores,
     prompts: Sequence[Prompt],
     samples: int,
-    solved: Mapping[str, str],
+    solved: Mapping[str, str | None],
     temperature: float | None = None,
 ) -> tuple[Metrics, list[Scored]]:
     """Answers every prompt `samples` times. The draws depend on the seed alone, so two policies see the same chance."""

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from unigrpo.config.files import write_atomically
+from unigrpo.logged import drawn_steps
 from unigrpo.pictures import grid
 from unigrpo.types import Scored
 
@@ -18,7 +19,8 @@ MOST = 12
 
 
 def keep(run: Path, step: int, scored: Sequence[Scored], most: int = MOST) -> None:
-    """Writes some drawings as PNG files to `pictures/step-N`, with their prompts, thoughts and rewards."""
+    """Writes some drawings as PNG files to `pictures/step-N`, with their prompts, thoughts, rewards, and how they
+    came about: the step at which each code was committed."""
     folder, counts, rows = run / FOLDER / f"step-{step:06d}", {}, []
     for item in scored:
         prompt, image = item.rollout.prompt, item.rollout.image
@@ -30,7 +32,8 @@ def keep(run: Path, step: int, scored: Sequence[Scored], most: int = MOST) -> No
         name = f"{prompt.stream or prompt.task}-{number}.png"
         Image.fromarray(image).save(folder / name)
         words = {"prompt": prompt.text, "thought": item.rollout.output, "reward": item.reward, "parts": item.parts}
-        rows.append({"file": name, "task": prompt.stream or prompt.task, **words})
+        commit = " ".join(map(str, drawn_steps(item.rollout)))
+        rows.append({"file": name, "task": prompt.stream or prompt.task, **words, "commit": commit})
     if rows:
         write_atomically(folder / INDEX, json.dumps(rows, indent=1) + "\n")
 

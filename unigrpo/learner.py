@@ -1,33 +1,30 @@
 """The learner: log-probabilities under shared masks, then mu optimiser updates on one batch.
 
-B rollouts, K draws, C response positions, T tokens.
+B rollouts, K draws, C response positions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from unigrpo.algo.likelihood import token_logprobs
-from unigrpo.algo.noise import Views
-from unigrpo.algo.objective import policy_loss
+from unigrpo.algo.objective import each_for_itself, policy_loss
 from unigrpo.batch import Batch
 from unigrpo.config import AlgoSection
 from unigrpo.engine import Engine
 from unigrpo.errors import TrainingError
-from unigrpo.memory import Portion
 from unigrpo.models.load import Policy, save_policy
 from unigrpo.models.lora import adapters_off
+from unigrpo.scores import frozen_logprobs, micro_batch, parts_of, score_views
 from unigrpo.state import Snapshot, writing
 from unigrpo.types import Metrics
 
 RATIO_LIMIT = 1e-3
-CHECKED_ROWS = 8
-MICRO_BATCH = "algo.likelihood.micro_batch"
+CHECKED_ROWS = 2
 
 
 class ReferencePolicy(Protocol):
@@ -38,72 +35,15 @@ class ReferencePolicy(Protocol):
         ...
 
 
-def _parts(batch: Batch, size: int) -> list[slice]:
-    return [slice(at, at + size) for at in range(0, len(batch), size)]
+def earning(batches: Sequence[Batch], algo: AlgoSection) -> list[Batch]:
+    """Without the rows that add exactly nothing to the gradient; one at least stays, so that there is a gradient.
 
-
-def _run(model, function: Callable, *args: Any) -> Any:
-    """`function(model, *args)`; a model whose weights are sharded has a `run`, which brings them together for it."""
-    return model.run(function, *args) if hasattr(model, "run") else function(model, *args)
-
-
-def score_views(model, batch: Batch, views: Views, rows: slice, algo: AlgoSection) -> Tensor:
-    """Log-probabilities [b, K, C] of some rows of the batch, each in its K masked copies, on the CPU like the batch."""
-    device = next(model.parameters()).device
-    tokens_bT, masked_bKC = batch.tokens_BT[rows], views.masked_BKC
-    size, draws, width = masked_bKC.shape
-    prompt_width = tokens_bT.shape[1] - width
-    input_bKT = tokens_bT[:, None].repeat(1, draws, 1)
-    input_bKT[..., prompt_width:].masked_fill_(masked_bKC, batch.mask_id)
-
-    def spread(tensor_b: Tensor) -> Tensor:
-        return tensor_b.repeat_interleave(draws, 0).to(device)
-
-    unguided = None
-    if algo.likelihood.guided and batch.guided:
-        hidden = batch.unguided_BH.shape[1]
-        kept_RT, visible_RT = input_bKT.flatten(0, 1)[:, hidden:].to(device), spread(batch.key_mask_BT[rows])
-        unguided = (
-            torch.cat([spread(batch.unguided_BH[rows]), kept_RT], 1),
-            torch.cat([spread(batch.unguided_mask_BH[rows]), visible_RT[:, hidden:]], 1),
-        )
-    if views.prompt_BP is not None:
-        input_bKT[..., :prompt_width].masked_fill_(views.prompt_BP[:, None], batch.mask_id)
-    logprobs = _run(
-        model,
-        token_logprobs,
-        input_bKT.flatten(0, 1).to(device),
-        spread(batch.key_mask_BT[rows]),
-        spread(tokens_bT[:, prompt_width:]),
-        views.scored_BKC.flatten(0, 1).to(device),
-        batch.supports,
-        algo.likelihood.chunk,
-        spread(batch.temperature_BS[rows]) if algo.likelihood.temperature == "sampled" else None,
-        unguided,
-        spread(batch.guidance_BS[rows]) if unguided else None,
-    )
-    return logprobs.view(size, draws, width).cpu()
-
-
-@torch.no_grad()
-def frozen_logprobs(
-    model, batches: Sequence[Batch], algo: AlgoSection, updates: range, portion: Portion | None = None
-) -> list[list[Tensor]]:
-    """Log-probabilities [B, K, C] of each batch, for each inner update, without gradient."""
-    portion = portion or micro_batch(algo)
-
-    def whole(batch: Batch, update: int) -> Tensor:
-        return portion.run(lambda size: torch.cat([scored(batch, update, part) for part in _parts(batch, size)]))
-
-    def scored(batch: Batch, update: int, part: slice) -> Tensor:
-        return score_views(model, batch, batch.views(algo, update, part), part, algo)
-
-    return [[whole(batch, update) for batch in batches] for update in updates]
-
-
-def micro_batch(algo: AlgoSection, splits: bool = True) -> Portion:
-    """How many responses are scored at one time."""
-    return Portion(MICRO_BATCH, algo.likelihood.micro_batch, splits)
+    Without a KL these are those of advantage 0, unless the loss is a distance to it.
+    """
+    if algo.beta or algo.ratio == "regress":
+        return list(batches)
+    found = [batch.of(batch.advantages_B.nonzero()[:, 0]) for batch in batches]
+    return [batch for batch in found if len(batch)] or [batches[0].of(torch.tensor([0]))]
 
 
 class Reference:
@@ -150,12 +90,16 @@ class Learner:
         """
         algo = self.algo
         self.engine.release(self.policy.model)
-        batches = [batch.share(self.engine.rank, self.engine.world) for batch in batches]
+        shares = self._shares(batches)
+        counts = [self._count(shares, n) for n in range(algo.mu)]
+        batches = [batch.by_length() for batch in self._shares(earning(batches, algo))]
         reference = self.reference.logprobs(batches) if self.reference and algo.beta else None
         deviation = self._first_deviation(batches)
         old = self._old(batches)
         updates = [
-            self.engine.step(lambda n=n: self._backward(batches, n, old[n], reference[n] if reference else None))
+            self.engine.step(
+                lambda n=n: self._backward(batches, n, old[n], reference[n] if reference else None, **counts[n])
+            )
             for n in range(algo.mu)
         ]
         return _summary(updates) | {"policy/first_ratio_deviation": deviation}
@@ -213,19 +157,34 @@ class Learner:
             )
         return found
 
-    def _backward(
-        self, batches: Sequence[Batch], update: int, old: list[Tensor] | None, reference: list[Tensor] | None
-    ) -> Metrics:
-        """Adds up the gradient of one update; where memory runs out it starts again with smaller parts."""
+    def _shares(self, batches: Sequence[Batch]) -> list[Batch]:
+        return [batch.share(self.engine.rank, self.engine.world) for batch in batches]
+
+    def _count(self, batches: Sequence[Batch], update: int) -> dict[str, float]:
+        """Responses of the whole step, and their scored tokens in one update; these are shares of it."""
         scored = [batch.views(self.algo, update, slice(batch.rows)).scored_BKC.sum() for batch in batches]
-        count = self.engine.total(
+        return self.engine.total(
             {"responses": sum(batch.rows for batch in batches), "tokens": float(sum(scored, torch.tensor(0)))}
         )
+
+    def _backward(
+        self,
+        batches: Sequence[Batch],
+        update: int,
+        old: list[Tensor] | None,
+        reference: list[Tensor] | None,
+        **count: float,
+    ) -> Metrics:
+        """Adds up the gradient of one update; where memory runs out it starts again with smaller parts.
+
+        Args:
+            count: what the means of the loss divide by.
+        """
 
         def attempt(size: int) -> Metrics:
             self.engine.clear()
             totals: Metrics = {}
-            parts = [(index, rows) for index, batch in enumerate(batches) for rows in _parts(batch, size)]
+            parts = [(index, rows) for index, batch in enumerate(batches) for rows in parts_of(batch, size)]
             for at, (index, rows) in enumerate(parts):
                 frozen = [None if given is None else given[index][rows] for given in (old, reference)]
                 loss, sums = self._part(batches[index], update, rows, *frozen, **count)
@@ -249,20 +208,34 @@ class Learner:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of some rows, and its sums; rows of padding are scored, so that all keep step, and left out."""
         views = batch.views(self.algo, update, rows)
-        logprobs_BKC = score_views(self.model, batch, views, rows, self.algo)
         real = slice(max(0, min(rows.stop, batch.rows) - rows.start))
         kept = slice(rows.start, rows.start + real.stop)
-        loss, sums = policy_loss(
-            logprobs_BKC[real],
-            (logprobs_BKC.detach() if old_BKC is None else old_BKC)[real],
-            None if reference_BKC is None else reference_BKC[real],
-            batch.advantages_B[kept],
-            views.of(real),
-            batch.lengths_B[kept],
-            self.algo,
-            responses=responses,
-            tokens=tokens,
-        )
+
+        def loss_of(logprobs_BKC: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            return policy_loss(
+                logprobs_BKC[real],
+                (logprobs_BKC.detach() if old_BKC is None else old_BKC)[real],
+                None if reference_BKC is None else reference_BKC[real],
+                batch.advantages_B[kept],
+                views.of(real),
+                batch.lengths_B[kept],
+                self.algo,
+                responses=responses,
+                tokens=tokens,
+                importance_BC=None if batch.importance_BC is None else batch.importance_BC[kept],
+            )
+
+        def slopes(logprobs_BKC: Tensor) -> Tensor:
+            with torch.enable_grad():
+                logprobs_BKC = logprobs_BKC.detach().requires_grad_()
+                return torch.autograd.grad(loss_of(logprobs_BKC)[0], logprobs_BKC)[0]
+
+        one_chunk = len(batch.supports) == 1 and int(views.scored_BKC.sum()) <= self.algo.likelihood.chunk
+        known = slopes if one_chunk or each_for_itself(self.algo) else None
+        # Where gradients simply add up, and a failed attempt starts over, they may do so ahead of the backward pass.
+        in_place = self.engine.starts_over
+        logprobs_BKC = score_views(self.model, batch, views, rows, self.algo, known, in_place)
+        loss, sums = loss_of(logprobs_BKC)
         return (loss if real.stop else 0 * logprobs_BKC.sum()), sums
 
 

@@ -29,14 +29,15 @@ def curve(runs: Mapping[str, str | Path], out: str | Path, keys: Sequence[str] =
     from matplotlib.figure import Figure
 
     rows = {name: read_metrics(folder) for name, folder in runs.items()}
-    panels = {key: lines for key in keys if (lines := _lines(rows, key))}
+    panels = {key: found for key in keys if (found := lines(rows, key))}
     if not panels:
         raise DataError(f"Nothing to draw: no run has {' or '.join(keys)} in its metrics.jsonl.")
     figure = Figure(figsize=(WIDTH * len(panels), HEIGHT), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     colors = {name: f"C{index % 10}" for index, name in enumerate(runs)}
-    for axis, (key, lines) in zip(axes, panels.items(), strict=True):
-        _panel(axis, key, lines, colors)
+    for axis, (key, shown) in zip(axes, panels.items(), strict=True):
+        draw(axis, LABELS.get(key, key), shown, colors)
+        axis.set_ylabel(key)
     if len(runs) > 1:
         max(axes, key=lambda axis: len(axis.get_legend_handles_labels()[1])).legend(frameon=False, fontsize=9)
     FigureCanvasAgg(figure)
@@ -61,13 +62,20 @@ def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
         raise DataError(f"{path} holds a line that is not JSON: {error}.") from None
 
 
-def _lines(rows: Mapping[str, list[dict[str, Any]]], key: str) -> dict[str, Points]:
+def lines(rows: Mapping[str, list[dict[str, Any]]], key: str) -> dict[str, Points]:
     """The points of one metric for each run that has it."""
     points = {name: {row["step"]: row[key] for row in run if row.get(key) is not None} for name, run in rows.items()}
     return {name: (sorted(found), [found[step] for step in sorted(found)]) for name, found in points.items() if found}
 
 
-def _panel(axis, key: str, lines: dict[str, Points], colors: dict[str, str]) -> None:
+def draw(axis, title: str, lines: Mapping[str, Points], colors: Mapping[str, str] | None = None) -> None:
+    """Draws a panel with a line for each name; a long one also as its moving average.
+
+    Args:
+        axis: of matplotlib.
+        colors: by name; by default one after the other.
+    """
+    colors = colors or {name: f"C{index % 10}" for index, name in enumerate(lines)}
     for name, (steps, values) in lines.items():
         many = len(steps) >= SMOOTH_FROM
         if many:
@@ -77,13 +85,12 @@ def _panel(axis, key: str, lines: dict[str, Points], colors: dict[str, str]) -> 
             steps, values, color=colors[name], label=name, linewidth=1.8, marker="" if many else "o", markersize=3.5
         )
     smoothed = any(len(steps) >= SMOOTH_FROM for steps, _ in lines.values())
-    axis.set_title(LABELS.get(key, key) + (" (moving average)" if smoothed else ""), loc="left", fontsize=11)
+    axis.set_title(title + (" (moving average)" if smoothed else ""), loc="left", fontsize=11)
     axis.set_xlabel("Step")
-    axis.set_ylabel(key)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    if key.startswith("eval/") and key.endswith("accuracy"):
+    if "accuracy" in title.lower():
         axis.set_ylim(0, 1)
 
 

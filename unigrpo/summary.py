@@ -31,6 +31,7 @@ def _summary(scored: Sequence[Scored], group_size: int) -> Metrics:
     metrics = {
         "reward/failed": share(not item.known for item in scored),
         "reward/zero_std": share(not differ(group) for group in groups),
+        "rollout/forwards": sum(item.rollout.forwards for item in scored) / len(scored),
         "rollout/length": sum(lengths) / len(lengths),
         "rollout/truncated": share(item.rollout.truncated for item in scored),
     }

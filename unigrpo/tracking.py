@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from rich.table import Table
 from rich.text import Text
 
-from unigrpo import gallery
+from unigrpo import environment, gallery
 from unigrpo.config import TrackingSection
 from unigrpo.config.files import write_atomically
 from unigrpo.errors import ConfigError, MissingExtraError
+from unigrpo.logged import Piece, choose, replay, spread
 from unigrpo.progress import console
 from unigrpo.types import Metrics, Prompt, Scored
 
@@ -25,14 +26,30 @@ METRICS, ROLLOUTS = "metrics.jsonl", "rollouts.jsonl"
 class Tracker:
     """Writes what a run reports, step by step, so that it can be read while the run goes on."""
 
-    def __init__(self, folder: Path, section: TrackingSection, run_name: str, config_dict: dict[str, Any]):
-        self.folder, self.section = Path(folder), section
+    def __init__(
+        self,
+        folder: Path,
+        section: TrackingSection,
+        run_name: str,
+        config_dict: dict[str, Any],
+        piece: Piece | None = None,
+    ):
+        """Opens the services.
+
+        Args:
+            piece: the text of token ids; without it, how a rollout was denoised is not written down.
+        """
+        self.folder, self.section, self.piece = Path(folder), section, piece
+        self.begun = False
         self.services: list[_Service] = [
             _SERVICES[name](self.folder, section, run_name, config_dict) for name in dict.fromkeys(section.to)
         ]
 
     def log(self, step: int, metrics: Metrics) -> None:
         """Appends the metrics of a step; a number that is not finite becomes null."""
+        if not self.begun:
+            environment.record(self.folder)
+            self.begun = True
         finite = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
         _append(self.folder / METRICS, [{"step": step, **finite}])
         known = {name: value for name, value in finite.items() if value is not None}
@@ -40,13 +57,20 @@ class Tracker:
             service.log(step, known)
 
     def log_rollouts(self, step: int, scored: Sequence[Scored]) -> None:
-        """Every `rollouts_every` steps, writes some rollouts, spread over all, and shows them on a terminal."""
+        """Every `rollouts_every` steps, writes some rollouts, and shows those spread over all on a terminal."""
         if not self.section.rollouts_every or step % self.section.rollouts_every or not scored:
             return
-        chosen = _spread(scored, self.section.rollouts_rows)
-        _append(self.folder / ROLLOUTS, [{"step": step, **_row(item)} for item in chosen])
+        chosen = choose(scored, self.section.rollouts_rows)
+        rows = [{"step": step, **self._chosen(scored[place], word)} for place, word in chosen.items()]
+        _append(self.folder / ROLLOUTS, rows)
         if console.is_terminal:
-            console.print(_table(step, chosen))
+            console.print(_table(step, [scored[at] for at in spread(len(scored), self.section.rollouts_rows)]))
+
+    def _chosen(self, item: Scored, word: str) -> dict[str, Any]:
+        """A row that says what it is there for; of the best, the median and the worst one also how it was denoised."""
+        told = {"chosen": word} if word else {}
+        shown = replay(item.rollout, self.piece) if self.piece and word not in ("", "group") else {}
+        return {**_row(item), **told, **shown}
 
     def dump_rollouts(self, folder: Path, step: int, scored: Sequence[Scored]) -> None:
         """Writes all rollouts of a step into a folder, whatever is logged."""
@@ -85,12 +109,6 @@ def _lines(path: Path) -> list[str]:
     """The complete lines of a JSONL file."""
     with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
         return [line[:-1] for line in file if line.endswith("\n")]
-
-
-def _spread(scored: Sequence[Scored], rows: int) -> list[Scored]:
-    """At most so many, evenly over the step, so that several prompts are seen and not one group."""
-    rows = min(rows, len(scored))
-    return [scored[index * len(scored) // rows] for index in range(rows)]
 
 
 def _row(item: Scored) -> dict[str, Any]:

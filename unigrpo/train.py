@@ -16,7 +16,9 @@ from unigrpo.data.stream import MixedStream
 from unigrpo.errors import TrainingError
 from unigrpo.evaluate import Samples, Scores, evaluate, solved_by
 from unigrpo.failing import Failing
+from unigrpo.mismatch import check_mismatch, mismatch
 from unigrpo.models.ids import IdTable
+from unigrpo.profiling import Recorder
 from unigrpo.progress import SHOWN, progress
 from unigrpo.stopping import stoppable
 from unigrpo.summary import differ, summarize
@@ -184,8 +186,10 @@ def train(
         Ahead(
             partial(draw, config, workers, prompts), workers.sampler.load, config.rollout.max_staleness, steps
         ) as ahead,
+        Recorder(config.tracking, run, steps.start, config.cluster.backend == "local") as recorder,
     ):
         for step in steps:
+            recorder.at(step)
             started = time.perf_counter()
             drawn = ahead.get()
             metrics = drawn.metrics | {"time/wait": time.perf_counter() - started, "rollout/queue": float(ahead.ready)}
@@ -193,18 +197,20 @@ def train(
             with _clock(metrics, "learn"):
                 try:
                     failing.check(drawn.scored)
+                    check_mismatch(mismatch(drawn.scored), config.rollout)
                     metrics |= workers.learner.learn(drawn.batches) if drawn.batches else {}
                 except TrainingError as error:
                     saves.finish()
                     raise _dumped(error, run, workers, tracker, step, drawn.scored) from None
             with _clock(metrics, "sync"):
                 ahead.give(workers.learner.weights())
-            metrics |= summarize(drawn.scored, config.rollout.group_size) | workers.report()
+            metrics |= summarize(drawn.scored, config.rollout.group_size) | mismatch(drawn.scored) | workers.report()
             metrics["rollout/staleness"] = _staleness(drawn.scored, step - state.skipped)
             state.skipped += not drawn.batches
             metrics["time/step"] = time.perf_counter() - started
             tracker.log(step + 1, metrics)
             bar.update(metrics)
+            recorder.took(step, metrics)
 
             state.step, state.position, state.score = step + 1, drawn.position, None
             tracker.log_rollouts(state.step, drawn.scored)

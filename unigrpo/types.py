@@ -74,7 +74,14 @@ class Rollout:
     sampling: Sampling
     truncated: bool
     """Whether the response filled `gen_length` without ending."""
+    forwards: int = 0
+    """Denoising steps that it took, those after its end included; 0 where it was not sampled."""
     policy_version: int = 0
+    logprobs: np.ndarray | None = None
+    """[L] float32, log-probability of each token when it was drawn, by the distribution it was drawn from; 0 where it
+    was given."""
+    exact_logprobs: np.ndarray | None = None
+    """[L] float32, the same without kept keys and values, NaN where that was not computed; None without a cache."""
     given: np.ndarray | None = None
     """[L] bool, tokens that were not sampled and earn nothing; None when all were sampled."""
     image: np.ndarray | None = None

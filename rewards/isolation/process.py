@@ -19,6 +19,8 @@ ANSWER = 1 << 26
 """Bytes of an answer that the parent is willing to hold."""
 TAIL = 2000
 """Bytes that are kept of what a child prints: the last ones."""
+KILLED = 128 + signal.SIGKILL
+"""The exit status of a child that somebody has killed, such as a system that is out of memory."""
 _ANSWERS = [("value", "spent"), ("fault", "spent"), ("error", "spent")]
 _MESSAGES = {frozenset(keys) for keys in (["ready"], ["failed"], *_ANSWERS)}
 _SIGNS = "MemoryError", "failed to map segment", "Cannot allocate memory"
@@ -27,6 +29,10 @@ _SIGNS = "MemoryError", "failed to map segment", "Cannot allocate memory"
 
 class DiedError(Exception):
     """A child ended without being told to; the message says how, and its last words."""
+
+
+class KilledError(RewardError):
+    """A child that was loading its verifier was killed, which by itself says nothing about the verifier."""
 
 
 class Child:
@@ -58,11 +64,14 @@ class Child:
         """Wait until the verifier is loaded.
 
         Raises:
+            KilledError: somebody has killed the child.
             RewardError: it cannot be loaded, or not in time.
         """
+        error = RewardError
         try:
             answer = self._exchange(self._message, START)
         except DiedError as death:
+            error = KilledError if self._status() == KILLED else RewardError
             problem = f"ended before it had loaded {self._setup.target}: {death}"
         except TimeoutError:
             problem = f"has not loaded {self._setup.target} in {START:g} s. {self._last_words()}".rstrip()
@@ -72,7 +81,7 @@ class Child:
             if any(sign in problem for sign in _SIGNS):
                 problem += f" It may take {self._setup.limits.memory_gb:g} GB: raise the limit."
         if problem:
-            raise RewardError(f"{self._setup.name}: the child process of {self._setup.command()[0]} {problem}")
+            raise error(f"{self._setup.name}: the child process of {self._setup.command()[0]} {problem}")
 
     def ask(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the child's answer to one call: `value`, `fault` or `error`, and `spent`: whether to replace it.
@@ -175,16 +184,21 @@ class Child:
 
     def _death(self) -> str:
         """How it ended."""
-        try:
-            code = self._process.wait(1)
-        except subprocess.TimeoutExpired:
+        if (code := self._status()) is None:
             return "it closed its connection"
-        code = code if code >= 0 else 128 - code
         try:
             how = f"it was ended by {signal.Signals(code - 128).name}"
         except ValueError:
             how = f"it exited with status {code}"
         return f"{how}. {self._last_words()}".rstrip()
+
+    def _status(self) -> int | None:
+        """Its exit status as a shell gives it, 128 and the signal that ended it; None if it has not ended."""
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return None
+        return code if code >= 0 else 128 - code
 
     def _last_words(self) -> str:
         os.set_blocking(self._errors, False)

@@ -5,8 +5,11 @@ from typing import Any
 
 from rewards.isolation.jobs import Job, Jobs
 from rewards.isolation.outcome import Outcome
-from rewards.isolation.process import Child, DiedError
+from rewards.isolation.process import Child, DiedError, KilledError
 from rewards.isolation.setup import Setup, packed
+
+LOADS = 3
+"""Children in a row that may be killed while they load, before the verifier counts as one that cannot be loaded."""
 
 
 class Seat:
@@ -92,17 +95,28 @@ class Seat:
         if self._child is not None and self._child.is_alive():
             return self._child
         self._lose()
-        self._child = Child(self._setup)
+        for _ in range(LOADS - 1):
+            try:
+                return self._start()
+            except KilledError:
+                if self._jobs.closed is not None:
+                    raise
+                self.lost += 1
+        return self._start()
+
+    def _start(self) -> Child:
+        """Return a new child."""
+        self._child = child = Child(self._setup)
         # `close` first closes the jobs, then looks for children: whichever comes first, this one ends.
         if self._jobs.closed is not None:
-            self._child.kill()
+            child.kill()
         try:
-            self._child.load()
+            child.load()
         except BaseException:
-            self._child.end()
+            child.end()
             self._child = None
             raise
-        return self._child
+        return child
 
     def _lose(self) -> None:
         if self._child is not None:

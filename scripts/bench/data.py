@@ -33,14 +33,15 @@ from unigrpo.config import (
 )
 from unigrpo.data.load import texts
 from unigrpo.data.shards.prepare import finish
+from unigrpo.engine import Engine
 from unigrpo.models.image_tokenizer import ImageTokenizer
-from unigrpo.models.load import load_policy
+from unigrpo.models.load import Policy, load_policy
 from unigrpo.models.magvit import Magvit
 from unigrpo.models.magvit_config import MagvitConfig
 from unigrpo.models.magvit_folder import save_magvit
 from unigrpo.report import table
 from unigrpo.sft.batches import collate
-from unigrpo.sft.course import batch_loss
+from unigrpo.sft.learner import batch_loss
 from unigrpo.sft.streams import Stream, close_streams, load_streams
 
 SHARDS = 8
@@ -84,16 +85,16 @@ def save_images(folder: Path) -> ImageTokenizerSection:
     return ImageTokenizerSection(path=str(folder), resolution=RESOLUTION, batch_size=16)
 
 
-def opened(config: SFTConfig) -> tuple[Stream, object]:
-    """The only stream of a run, and its policy."""
+def opened(config: SFTConfig) -> tuple[Stream, Policy, ImageTokenizer]:
+    """The only stream of a run, its policy and its image tokenizer."""
     policy = load_policy(config.model, texts(config.data), config.seed)
     images = ImageTokenizer.load(config.model.image_tokenizer)
-    return load_streams(config, policy, images)[""], policy
+    return load_streams(config, policy, images)[""], policy, images
 
 
 def read_rate(config: SFTConfig, steps: int) -> float:
     """Samples a second when nothing is done with them."""
-    stream, _ = opened(config)
+    stream, *_ = opened(config)
     stream.batches.start()
     started = time.perf_counter()
     for step in range(steps):
@@ -105,17 +106,17 @@ def read_rate(config: SFTConfig, steps: int) -> float:
 
 def train_rate(config: SFTConfig, steps: int) -> dict[str, float]:
     """Samples a second of training, and the shares of its time in which it waits for rows and encodes pictures."""
-    stream, policy = opened(config)
-    batches, waited, encoding = stream.batches, 0.0, 0.0
+    stream, policy, images = opened(config)
+    batches, engine, waited, encoding = stream.batches, Engine(policy.model, config.optim, steps), 0.0, 0.0
     batches.start()
     started = time.perf_counter()
     for step in range(steps):
         began = time.perf_counter()
-        drafts = [(batches.sections[name], draft) for name, draft in batches.windows.batch(step)]
+        drafts = [(config.data, draft) for _, draft in batches.windows.batch(step)]
         read = time.perf_counter()
-        examples = finish(drafts, policy.ids, batches.images)
+        examples = finish(drafts, policy.ids, images)
         encoded = time.perf_counter()
-        batch_loss(policy, collate(examples, config.sft, policy.ids, noise_key=step)).backward()
+        batch_loss(engine, policy.ids, collate(examples, config.sft, policy.ids, noise_key=step)).backward()
         policy.model.zero_grad()
         waited, encoding = waited + read - began, encoding + encoded - read
     seconds = time.perf_counter() - started

@@ -2,9 +2,9 @@
 
     python scripts/bench/layouts.py --out /tmp/layouts [--steps 100] [--layouts local ray ...]
 
-All runs start from one supervised model, which is made first if it is not there. `overhead` is the share of a step that
-is spent outside of sampling, scoring and learning: the step's time less the time that the workers, which keep their own
-clocks, have worked.
+All runs start from one supervised model, which is made first if it is not there; each worker has one thread. `overhead`
+is the share of a step that is spent outside of sampling, scoring and learning: the step's time less the time that the
+workers, which keep their own clocks, have worked.
 """
 
 import argparse
@@ -27,6 +27,7 @@ LAYOUTS = {
 }
 COMPARED_STEPS = 20
 CONFIG = "configs/quickstart/rl.yaml"
+THREADS = "cluster.threads=1"
 
 
 def unigrpo(*words: str) -> float:
@@ -77,7 +78,7 @@ def main() -> None:
     args = parser.parse_args()
     model = args.out / "sft/model"
     if not model.exists():
-        unigrpo("sft", "configs/quickstart/sft.yaml", f"output={args.out / 'sft'}", "overwrite=true")
+        unigrpo("sft", "configs/quickstart/sft.yaml", f"output={args.out / 'sft'}", "overwrite=true", THREADS)
     print(
         "| layout | accuracy | log p | gradient | same rewards until step | seconds a step | overhead | all seconds |"
     )
@@ -86,7 +87,7 @@ def main() -> None:
     for layout in args.layouts:
         run = args.out / layout.replace(" ", "_").replace(",", "")
         length = [f"steps={args.steps}", f"eval.every={args.steps}"]
-        settings = [f"model.path={model}", f"output={run}", "overwrite=true", *length, *LAYOUTS[layout]]
+        settings = [f"model.path={model}", f"output={run}", "overwrite=true", THREADS, *length, *LAYOUTS[layout]]
         seconds = unigrpo("train", CONFIG, *settings)
         found = rows(run)
         first = first or found

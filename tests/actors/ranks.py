@@ -4,7 +4,7 @@ import copy
 import os
 import socket
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,6 +33,8 @@ class Case:
     lora: bool = False
     dtype: str = "float32"
     offload: bool = False
+    ratio: str = "token"
+    """With `sequence` the head's gradient cannot be foreseen, so that its weight is needed in the backward pass."""
 
 
 def make(case: Case, folder: Path | None = None, optim: OptimSection = OPTIM) -> Learner:
@@ -64,7 +66,7 @@ def make(case: Case, folder: Path | None = None, optim: OptimSection = OPTIM) ->
         engine = ShardedEngine(strategy, model, optim, 20)
     if folder:
         restore_optimizer(engine, folder)
-    return Learner(policy, engine, ALGO, None)
+    return Learner(policy, engine, replace(ALGO, ratio=case.ratio), None)
 
 
 def steps(learner: Learner, numbers: range) -> list[dict[str, float]]:
@@ -90,7 +92,7 @@ def go_on(case: Case, folder: Path) -> dict:
     steps(second, range(3, 6))
     found = {"metrics": metrics, "whole": final(whole), "cut": final(second)}
     if first.engine.rank == 0:
-        alone = make(Case(lora=case.lora, dtype=case.dtype), folder)
+        alone = make(Case(lora=case.lora, dtype=case.dtype, ratio=case.ratio), folder)
         steps(alone, range(3, 6))
         found["alone"] = final(alone)
     first.export(folder / "model")

@@ -270,3 +270,40 @@ def test_upper_bound_weights_a_probability_by_one_over_the_ratio_of_its_view():
     both = math.log((4 * 0.2**1.5 + 0.4**1.5) / 2) / 1.5
     one = math.log(4 * 0.5**1.5 / 2) / 1.5
     assert float(upper_bound(p.log(), views, 1.5)) == pytest.approx((both + one) / 2)
+
+
+@pytest.mark.parametrize("ratio", ["token", "sequence", "none"])
+def test_importance_weights_make_the_expected_gradient_that_of_the_policys_own_samples(ratio):
+    """One token of five, drawn from another distribution; expectations by enumeration."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(5, generator=generator, dtype=torch.float64, requires_grad=True)
+    drawn_from = torch.randn(5, generator=generator, dtype=torch.float64).softmax(-1)
+    rewards = torch.randn(5, generator=generator, dtype=torch.float64)
+    policy, views = logits.log_softmax(-1), all_scored(1, 1, 1)
+
+    def gradient(token, importance):
+        logprob = policy[token].view(1, 1, 1)
+        algo = AlgoSection(beta=0.0, ratio=ratio)
+        args = logprob, logprob.detach(), None, rewards[token : token + 1], views, torch.ones(1), algo, 1, 1
+        loss = policy_loss(*args, importance_BC=importance)[0]
+        return torch.autograd.grad(loss, logits, retain_graph=True)[0]
+
+    own = sum(policy[t].exp().detach() * gradient(t, None) for t in range(5))
+    ratios = (policy.exp() / drawn_from).detach()
+    corrected = sum(drawn_from[t] * gradient(t, ratios[t].view(1, 1)) for t in range(5))
+    torch.testing.assert_close(corrected, own)
+    uncorrected = sum(drawn_from[t] * gradient(t, None) for t in range(5))
+    assert not torch.allclose(uncorrected, own, rtol=1e-2)
+
+
+@pytest.mark.parametrize("rule", ["range", "full"])
+@pytest.mark.parametrize("antithetic", ["none", "complement"])
+@pytest.mark.parametrize("count", ["exact", "bernoulli"])
+def test_one_over_t_counts_every_token_once_on_average(count, antithetic, rule):
+    """Short responses and small ratios, where often the one token is masked that always is; and full masks."""
+    noise = NoiseSection(rule=rule, low=0.02, high=0.3, draws=2, count=count, antithetic=antithetic)
+    for length in (1, 5):
+        keys, sampled = torch.arange(10_000), torch.ones(10_000, length, dtype=torch.bool)
+        found = make_views(keys, sampled, sampled.long(), sampled, noise, 0, 1)
+        total = view_weights(found, sampled.sum(-1), "elbo").sum((1, 2)).mean()
+        torch.testing.assert_close(total, torch.tensor(1.0).double(), atol=0.03, rtol=0)

@@ -8,8 +8,9 @@ from unigrpo.cli.main import main
 from unigrpo.config import CurateConfig
 from unigrpo.config.bounds import RANGES, sections
 from unigrpo.config.check import check_curate
-from unigrpo.config.help import docs, help_text
+from unigrpo.config.help import help_text
 from unigrpo.config.load import load_config, shipped_configs
+from unigrpo.config.parts import docs
 from unigrpo.config.schema import bare, field_types
 from unigrpo.errors import ConfigError
 

@@ -112,3 +112,17 @@ def test_a_data_set_smaller_than_a_batch_is_an_error(config, tmp_path, capsys):
 def test_the_word_check_is_asked_for(words, capsys):
     assert main(["data", *words]) == 2
     assert "data needs the word check" in capsys.readouterr().err
+
+
+def test_solved_rows_are_shown_in_front_of_a_prompt_and_counted(tmp_path, capsys):
+    rows = [{"prompt": f"{n}+{n}=", "answer": str(2 * n)} for n in range(4)]
+    path = tmp_path / "sums.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = f"data={{path: {path}, template: plain, shots: {{path: {path}, count: 2}}}}"
+    args = ["model.preset=tiny", "model.vocab_size=300", "rewards.exact_match.weight=1", data]
+    assert main(["data", "check", "train", *args, "--markdown", "--samples", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "<|startoftext|>1+1=2\n\n2+2=4\n\n0+0=" in out
+    assert table(out)["data"]["prompt tokens"].startswith(f"{1 + len('1+1=2..2+2=4..0+0=')} /")
+    assert main(["data", "check", "train", *args, "data.max_prompt_length=10"]) == 1
+    assert "the prompt has 19 tokens, but data.max_prompt_length is 10" in capsys.readouterr().out

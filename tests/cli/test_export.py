@@ -112,7 +112,9 @@ def test_what_cannot_be_exported_is_one_line(runs, tmp_path, capsys):
     assert "no folder of a run or a model" in error(capsys, tmp_path / "nowhere", tmp_path / "x")
     assert "config.json: no such file" in error(capsys, tmp_path / "there", tmp_path / "x")
     assert "but nothing is pushed" in error(capsys, runs / "first", tmp_path / "x", "--private")
-    assert "unigrpo export RUN FOLDER" in error(capsys, runs / "first", tmp_path / "x", "--publish")
+    assert "--publish has no value" in error(capsys, runs / "first", tmp_path / "x", "--publish")
+    assert "Did you mean: 'push_to_hub'?" in error(capsys, runs / "first", tmp_path / "x", "--push-to-hubb=x")
+    assert "unigrpo export RUN FOLDER" in error(capsys)
     assert not (tmp_path / "x").exists()
 
 

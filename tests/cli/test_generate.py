@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.images import picture, save_tiny_images
-from unigrpo.cli.asking import Asker, look
+from unigrpo.asking import Asker, look
 from unigrpo.cli.drawings import GREY, canvases
 from unigrpo.cli.main import main
 from unigrpo.cli.target import expand
@@ -261,6 +261,7 @@ def test_an_image_is_fitted_as_a_run_fits_its_own(tmp_path):
     config = SFTConfig(data=DataSection(task="understand", path="rows.jsonl", fit="pad", legacy_eot=True))
     save_config(config, tmp_path / "config.yaml")
     assert asked(tmp_path, "image=a.png").fit == "pad"
+    assert asked(tmp_path, "file=rows.jsonl", "output=a.jsonl").fit == "pad"
     assert asked(tmp_path).fit == "crop"
     assert asked(tmp_path).legacy_eot
 

@@ -3,7 +3,7 @@ import pytest
 from unigrpo.cli.train import _smaller
 from unigrpo.config import AlgoSection, LikelihoodSection, TrainConfig
 from unigrpo.errors import OutOfMemoryError
-from unigrpo.learner import MICRO_BATCH
+from unigrpo.scores import MICRO_BATCH
 
 CONFIG = TrainConfig(algo=AlgoSection(likelihood=LikelihoodSection(micro_batch=32, chunk=7)))
 

@@ -84,8 +84,28 @@ def test_settings_that_go_together_pass(settings):
         ),
         (
             "rollout.steps=64 rollout.threshold=0.9",
-            "rollout.threshold and rollout.steps are both set: a threshold decides how many tokens a step commits, so "
-            "drop one.",
+            "rollout.threshold and rollout.steps both decide how many tokens a step commits: drop one.",
+        ),
+        (
+            "rollout.entropy_bound=0.5 rollout.threshold=0.9",
+            "rollout.threshold and rollout.entropy_bound both decide how many tokens a step commits: drop one.",
+        ),
+        (
+            "rollout.entropy_bound=0.5",
+            "rollout.confidence is confidence, but rollout.entropy_bound adds up entropies: set "
+            "rollout.confidence=entropy.",
+        ),
+        (
+            "algo.cache_correction=2",
+            "algo.cache_correction is 2, but rollout.cache is none, so samples are the policy's own: drop one.",
+        ),
+        (
+            "rollout.max_cache_error=0.5",
+            "rollout.max_cache_error is 0.5, but rollout.cache is none, so samples are the policy's own: drop one.",
+        ),
+        (
+            "rollout.cache_refresh=4",
+            "rollout.cache_refresh is 4, but it is only used when rollout.cache is prefix or dual: drop it.",
         ),
         (
             "rollout.threshold=0.9 rollout.confidence=margin",
@@ -123,6 +143,19 @@ def test_settings_that_go_together_pass(settings):
         (
             "algo.noise.antithetic=complement algo.noise.draws=2 algo.noise.plan=ar",
             "algo.noise.antithetic=complement does not go with algo.noise.plan=ar: only plan uniform has complements.",
+        ),
+        (
+            "algo.noise.image.antithetic=complement algo.noise.image.draws=3",
+            "algo.noise.image.draws is 3, but algo.noise.image.antithetic=complement pairs masks: set it to an even "
+            "number.",
+        ),
+        (
+            "algo.noise.image.rule=range algo.noise.image.low=0.9",
+            "algo.noise.image.low is 0.9, not below algo.noise.image.high=0.9.",
+        ),
+        (
+            "algo.weight=elbo algo.noise.image.plan=ar",
+            "algo.weight=elbo does not go with algo.noise.image.plan=ar: its masks are not spread at random.",
         ),
         (
             "algo.weight=elbo algo.noise.plan=trace",
@@ -246,6 +279,7 @@ def test_rewards_are_needed_to_train():
         ("algo.noise.high=0.8", "algo.noise.rule=range"),
         ("algo.noise.shrink=2", "algo.noise.plan=trace"),
         ("algo.noise.block_length=8", "algo.noise.plan=block"),
+        ("algo.noise.image.shrink=2", "algo.noise.image.plan=trace"),
         ("algo.noise.plan=ar algo.noise.count=bernoulli", "algo.noise.plan=uniform and a rule other than elbo"),
         ("optim.min_lr_ratio=0.1", "optim.schedule is linear or cosine"),
         ("cluster.backend=local cluster.address=auto", "cluster.backend=ray"),
@@ -282,9 +316,10 @@ def test_a_setting_that_would_be_ignored_is_an_error(setting, when):
             "optim.warmup_steps is 1001, more than the 1000 optimiser steps of the run (steps).",
         ),
         (
-            SFTConfig,
+            EvalConfig,
             "cluster.backend=ray",
-            "cluster.backend is ray, but only `unigrpo train` uses Ray: set cluster.backend=local or drop it.",
+            "cluster.backend is ray, but only `unigrpo train` and `unigrpo sft` use Ray: set cluster.backend=local or "
+            "drop it.",
         ),
         (SFTConfig, "stop_below=1", "stop_below is 1.0, but there is no validation loss: set held_out."),
         (
@@ -324,3 +359,25 @@ def test_each_verb_has_its_own_rules(schema, settings, expected):
 
 def test_the_default_of_a_verb_counts_as_not_set():
     check(EvalConfig, "data.split=train")
+
+
+THINKS = "{data: {task: think_image, source: shapes}, rewards: {shapes: {weight: 1}}, rollout: {%s}}"
+
+
+def thinking(rollout: str, *settings: str) -> TrainConfig:
+    """A run of one task by name, which thinks before it draws."""
+    images = "model.image_tokenizer.preset=tiny"
+    return load_config(TrainConfig, ["model.preset=tiny", images, f"tasks.a={THINKS % rollout}", *settings])
+
+
+def test_the_caches_of_tasks_have_a_limit_too():
+    for cache in ("cache: dual", "image: {cache: prefix}"):
+        check_train(thinking(cache, "rollout.max_cache_error=0.5"))
+    with pytest.raises(ConfigError, match=r"^rollout.max_cache_error is 0.5, but rollout.cache is none"):
+        check_train(thinking("gen_length: 64", "rollout.max_cache_error=0.5"))
+
+
+def test_a_thought_that_is_not_drawn_by_chance_has_no_sampled_likelihood():
+    check_train(thinking("temperature: 0.0"))
+    with pytest.raises(ConfigError, match=r"is sampled, but tasks.a.rollout.temperature is 0, and nothing is"):
+        check_train(thinking("temperature: 0.0", "algo.likelihood.temperature=sampled"))

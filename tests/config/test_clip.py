@@ -3,8 +3,8 @@ import pytest
 from unigrpo.config import ClipConfig
 from unigrpo.config.bounds import RANGES, sections
 from unigrpo.config.check import check_clip
-from unigrpo.config.help import docs
 from unigrpo.config.load import load_config
+from unigrpo.config.parts import docs
 from unigrpo.config.schema import bare, field_types
 from unigrpo.errors import ConfigError
 
@@ -43,7 +43,7 @@ def test_every_field_is_explained_and_every_number_has_a_range():
         (["batch_size=1"], "batch_size is 1: set it to 2 or more."),
         (["shrink=0"], "shrink is 0.0: set it to above 0 and at most 1."),
         (["noise=-1"], "noise is -1.0: set it to 0 or more."),
-        (["cluster.backend=ray"], "cluster.backend is ray, but only `unigrpo train` uses Ray"),
+        (["cluster.backend=ray"], "cluster.backend is ray, but only `unigrpo train` and `unigrpo sft` use Ray"),
         (["steps=5"], "optim.warmup_steps is 20, more than the 5 optimiser steps of the run (steps)."),
         (["output="], "output is empty: name a folder"),
     ],

@@ -1,26 +1,52 @@
+from dataclasses import is_dataclass
+from typing import get_args
+
 import pytest
 
-from unigrpo.config import EvalConfig, GenerateConfig, SFTConfig, TokenizerConfig, TrainConfig
-from unigrpo.config.bounds import RANGES, sections
-from unigrpo.config.help import docs, help_text
+from unigrpo import config
+from unigrpo.cli.verbs import VERBS as BY_NAME
+from unigrpo.config import EvalConfig, SFTConfig, StageSection, TrainConfig
+from unigrpo.config.bounds import RANGES
+from unigrpo.config.help import help_text
+from unigrpo.config.parts import docs
 from unigrpo.config.schema import bare, field_types, leaves
 from unigrpo.errors import ConfigError
 
-VERBS = [TrainConfig, SFTConfig, EvalConfig, GenerateConfig, TokenizerConfig]
+VERBS = [verb.config_type() for verb in BY_NAME.values() if verb.schema]
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_field_of_every_section_is_explained(verb):
-    for _, section in sections(verb()):
-        assert set(docs(type(section))) == set(field_types(type(section)))
-        assert all(len(doc) > 5 and doc.endswith(".") for doc in docs(type(section)).values())
+def reachable(section: type, found: list[type] | None = None) -> list[type]:
+    """A section and all those that can be inside it, by name, optional or in any number."""
+    found = [] if found is None else found
+    if section not in found:
+        found.append(section)
+        for annotation in field_types(section).values():
+            for inner in (bare(annotation), *get_args(bare(annotation))):
+                if is_dataclass(inner):
+                    reachable(inner, found)  # pyright: ignore[reportArgumentType]
+    return found
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_number_has_a_range(verb):
-    for _, section in sections(verb()):
-        numbers = {name for name, kind in field_types(type(section)).items() if bare(kind) in (int, float)}
-        assert numbers == set(RANGES[type(section).__name__])
+SECTIONS = list(dict.fromkeys(section for verb in VERBS for section in reachable(verb)))
+
+
+def test_every_section_there_is_belongs_to_a_verb():
+    public = {one for name in config.__all__ if is_dataclass(one := getattr(config, name))}
+    assert public <= set(SECTIONS)
+    assert {SFTConfig, EvalConfig, StageSection} <= public
+    assert {section.__name__ for section in SECTIONS} == set(RANGES)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_field_of_every_section_is_explained(section):
+    assert set(docs(section)) == set(field_types(section))
+    assert all(len(doc) > 5 and doc.endswith(".") for doc in docs(section).values())
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_number_has_a_range(section):
+    numbers = {name for name, kind in field_types(section).items() if bare(kind) in (int, float)}
+    assert numbers == set(RANGES[section.__name__])
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -68,6 +68,7 @@ def test_later_files_win_and_overrides_win_over_all_files(tmp_path):
         ("data.instruction='7'", "data.instruction", "7"),
         ("data.instruction=", "data.instruction", ""),
         ("data.instruction=a=b", "data.instruction", "a=b"),
+        ('data.instruction="\\ud83d\\ude00"', "data.instruction", "\U0001f600"),  # one sign, as JSON escapes it
         ("output=2026-01-01", "output", "2026-01-01"),
         ("rewards.math.weight=2", "rewards.math", RewardEntry(weight=2.0)),
         ("rewards.j.args={rate: 1e-3, on: [1]}", "rewards.j", RewardEntry(args={"rate": 1e-3, "on": [1]})),
@@ -113,6 +114,7 @@ def test_values_are_yaml_and_text_stays_text(args, key, value):
         ("model=3", "model=3 is not a section: set its keys, such as model.path=..."),
         ("rewards.math=2", "rewards.math=2 is not a section: set its keys, such as rewards.math.weight=..."),
         ("rewards.math=null", "rewards.math=null is not a section: set its keys, such as rewards.math.weight=..."),
+        ("rewards=[math]", "rewards=['math'] is not a mapping."),
         ("output=???", "output='???' is no value."),
         (
             "output=${",

@@ -51,6 +51,28 @@ def test_a_question_has_the_codes_of_its_fitted_picture(jsonl, files, tokenizer,
     assert (prompts[0].task, prompts[0].answer, prompts[0].unconditional) == ("understand", "x", None)
 
 
+def test_questions_about_one_picture_share_it(jsonl, files, tokenizer, mmada):
+    asked = [row | {"prompt": f"{row['prompt']} {n}", "answer": "x"} for n in range(3) for row in rows()]
+    section = jsonl(*asked, task="understand")
+    prompts = load_prompts(section, tokenizer, mmada, images=IMAGES)
+    assert len({id(prompt.images[0]) for prompt in prompts}) == len(files) == 5
+    for number, prompt in enumerate(prompts):
+        fitted = fit_image(files[number % 5], 8, section.fit)
+        np.testing.assert_array_equal(prompt.images[0], fitted)
+        expected = encode_prompt(prompt.text, section, tokenizer, mmada, IMAGES.encode([fitted])[0])
+        np.testing.assert_array_equal(prompt.tokens, expected)
+
+
+def test_pictures_behind_the_most_that_are_asked_for_are_not_looked_at(jsonl, files, tmp_path, tokenizer, mmada):
+    section = jsonl(*rows(answer="x"), task="understand")
+    (tmp_path / "2.png").write_bytes(b"broken")
+    assert [prompt.text for prompt in load_prompts(section, tokenizer, mmada, images=IMAGES, most=2)] == [
+        "what is 0?", "what is 1?"
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="line 3"):
+        load_prompts(section, tokenizer, mmada, images=IMAGES, most=3)
+
+
 def test_bytes_and_paths_of_one_picture_are_one_picture(jsonl, files, tmp_path, tokenizer, mmada):
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     buffer = io.BytesIO()
@@ -156,9 +178,9 @@ def test_a_model_and_an_image_tokenizer_that_do_not_belong_together_are_refused(
 
 
 def test_many_pictures_are_encoded_as_few_are_and_say_how_far_they_are(jsonl, tmp_path, tokenizer, mmada, capsys):
-    for number in range(3):
-        Image.fromarray(picture(number)).save(tmp_path / f"{number}.png")
-    every = [{"prompt": "a?", "image": f"{number % 3}.png"} for number in range(520)]
+    for number in range(520):
+        Image.fromarray(picture(number % 3)).save(tmp_path / f"{number}.png")
+    every = [{"prompt": "a?", "image": f"{number}.png"} for number in range(520)]
     many = load_prompts(jsonl(*every, task="understand"), tokenizer, mmada, images=IMAGES)
     assert "Images 520/520" in capsys.readouterr().err
     few = load_prompts(jsonl(*every[:3], task="understand"), tokenizer, mmada, images=IMAGES)

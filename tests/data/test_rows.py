@@ -188,7 +188,7 @@ def test_a_bad_file_says_what_to_do(tmp_path, path, problem):
         "rows.xml": "prompt\na",
         "empty.jsonl": "\n",
         "one.json": '{"prompt": "a"}',
-        "lines.json": '{"prompt": "a"}\n{"prompt": "b"}',
+        "lines.json": '["a"]\n["b"]',
         "bad.parquet": "PAR1",
     }
     for name, text in files.items():

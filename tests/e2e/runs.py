@@ -18,6 +18,8 @@ TRAIN = """
     rollout.prompts_per_step=3 rollout.group_size=4 rollout.gen_length=4 rollout.block_length=2 optim.lr=1e-3
     checkpoint.every=2 checkpoint.keep=9 eval.every=2 eval.limit=4 tracking.rollouts_every=2
 """.split()  # noqa: SIM905
+ONE = "cluster.threads=1"
+"""For a verb that takes no settings of a run's cluster: else it takes all cores, from those that run other tests."""
 EVAL = "eval.data={source: arithmetic, template: plain, split: test, size: 4}"
 SFT = """
     model.preset=tiny model.vocab_size=268 model.device=cpu cluster.threads=1 steps=6

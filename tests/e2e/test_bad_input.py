@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.e2e.bad_files import FILES
-from tests.e2e.runs import EVAL, PICKY, SFT, TRAIN, metrics, reward_file, run, train_args, weights
+from tests.e2e.runs import EVAL, ONE, PICKY, SFT, TRAIN, metrics, reward_file, run, train_args, weights
 from unigrpo.cli.main import main
 
 LOCAL = "cluster.backend=local"
@@ -219,7 +219,7 @@ def test_an_earlier_run_is_left_as_it_was(trained, tmp_path, refused, settings, 
 
 
 def test_an_evaluation_replaces_no_other_and_appears_whole(trained, tmp_path, refused):
-    args = ["eval", str(trained / "run"), f"output={tmp_path / 'eval'}"]
+    args = ["eval", str(trained / "run"), f"output={tmp_path / 'eval'}", ONE]
     (tmp_path / "mine.py").write_text(PICKY)
     picky = f"rewards.picky.path={tmp_path / 'mine.py'}:digits"
     refused([*args, picky], "rewards.picky returned inf for rollout eval/")
@@ -244,7 +244,7 @@ def test_a_reward_that_fails_later_leaves_a_run_that_goes_on(tmp_path, refused):
 
 @pytest.mark.slow
 def test_an_interrupted_run_says_so_in_one_line_and_goes_on_to_the_same_end(trained, tmp_path):
-    args = train_args(trained, tmp_path / "run", LOCAL, "steps=50", "checkpoint.every=1")
+    args = train_args(trained, tmp_path / "run", LOCAL, "steps=30", "checkpoint.every=1")
     # A shell that starts us in the background has interrupts ignored, and children inherit that.
     process = subprocess.Popen(
         [sys.executable, "-m", "unigrpo", *args],
@@ -260,8 +260,8 @@ def test_an_interrupted_run_says_so_in_one_line_and_goes_on_to_the_same_end(trai
     assert process.returncode == 130
     assert err.splitlines()[-1] == "unigrpo: interrupted"
     assert "Traceback" not in err
-    run(train_args(trained, tmp_path / "run", LOCAL, "steps=50", "checkpoint.every=50", "--resume"))
-    run(train_args(trained, tmp_path / "whole", LOCAL, "steps=50", "checkpoint.every=50"))
+    run(train_args(trained, tmp_path / "run", LOCAL, "steps=30", "checkpoint.every=30", "--resume"))
+    run(train_args(trained, tmp_path / "whole", LOCAL, "steps=30", "checkpoint.every=30"))
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
@@ -299,7 +299,6 @@ def test_files_without_permission_are_one_line(files, refused):
     refused(train_args(files, files / "folder/out", LOCAL), "cannot be written: Permission denied")
 
 
-@pytest.mark.ray
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host:6379", "ray://127.0.0.1:1"])
 def test_a_ray_cluster_that_does_not_answer_is_one_line_within_a_minute(tmp_path, refused, address):

@@ -27,6 +27,7 @@ from unigrpo.models.load import load_model
 from unigrpo.models.magvit import Magvit
 from unigrpo.models.magvit_config import MagvitConfig
 from unigrpo.models.magvit_folder import save_magvit
+from unigrpo.sft.recipe import recipes_of
 from unigrpo.sft.streams import load_streams
 
 CONFIGS = Path(__file__).parents[2] / "configs/sft"
@@ -111,8 +112,9 @@ def test_plain_text_of_stage_one_fills_the_length_and_may_be_masked_whole(tmp_pa
     )
     del config.stand_ins["text"]
     policy = load_policy(config.model, [text for it in streams_of(config).values() for text in texts(it.data)])
-    streams = load_streams(config, policy, ImageTokenizer.load(config.model.image_tokenizer))
-    batches = [streams["web"].batches.batch(number) for number in range(40)]
+    images = ImageTokenizer.load(config.model.image_tokenizer)
+    streams, recipe = load_streams(config, policy, images), recipes_of(config, policy.ids, images)["web"]
+    batches = [recipe.batch(streams["web"].batches.samples(number)) for number in range(40)]
     assert all(batch.tokens_BT.shape == (2, 387) for batch in batches)
     assert all((batch.tokens_BT[:, 0] == policy.ids.bos).all() for batch in batches)
     assert torch.cat([batch.masked_BT for batch in batches]).any(0).all()

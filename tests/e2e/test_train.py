@@ -1,25 +1,12 @@
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
-from tests.e2e.runs import PICKY, SFT, metrics, run, train_args, weights
-from unigrpo import checkpoint
+from tests.e2e.cut import check_equal, check_stopped, killed, started, told_to_end
+from tests.e2e.runs import ONE, SFT, metrics, run, train_args, weights
 from unigrpo.cli.main import main
 
 LORA = ["model.lora.rank=2"]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """An uninterrupted run in this process."""
-    folder = tmp_path_factory.mktemp("whole")
-    run(train_args(folder, folder / "run", "cluster.backend=local"))
-    return folder / "run"
 
 
 def test_a_run_leaves_all_that_is_promised(whole):
@@ -45,53 +32,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, extra):
 
 def test_the_saved_config_repeats_the_run(whole, tmp_path):
     run(["train", str(whole / "config.yaml"), f"output={tmp_path / 'again'}"])
-    assert weights(tmp_path / "again") == weights(whole)
-    assert metrics(tmp_path / "again") == metrics(whole)
+    check_equal(tmp_path / "again", whole)
 
 
-@pytest.mark.parametrize(
-    "backend", [pytest.param("local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
-)
-def test_a_run_that_was_killed_goes_on_to_the_same_end(whole, tmp_path, backend):
-    args = train_args(tmp_path, tmp_path / "run", f"cluster.backend={backend}")
-    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.DEVNULL)
-    while not (tmp_path / "run/checkpoint-2").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "run/model").exists()
-    run([*args, "--resume"])
-    assert weights(tmp_path / "run") == weights(whole)
-    assert metrics(tmp_path / "run") == metrics(whole)
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_the_same_end(whole, tmp_path):
+    check_equal(killed(tmp_path, "cluster.backend=local"), whole)
 
 
-@pytest.mark.parametrize(
-    "backend", [pytest.param("local", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.ray)]
-)
-def test_a_run_that_is_told_to_end_saves_what_it_has_and_goes_on_to_the_same_end(tmp_path, backend):
-    long = ("steps=40", "checkpoint.every=40")
-    args = train_args(tmp_path, tmp_path / "run", f"cluster.backend={backend}", *long)
-    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "run/metrics.jsonl").exists() or not metrics(tmp_path / "run")[1:]:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate()
-    found = checkpoint.latest(tmp_path / "run")
-    assert found is not None
-    step = found[1]["step"]
-    assert process.returncode == 143
-    assert err.splitlines()[-1] == (
-        f"unigrpo: {tmp_path / 'run'} was stopped after step {step} and is saved: "
-        "resume=true, or the same pipeline, goes on from there."
-    )
-    assert "Traceback" not in err
-    assert not (tmp_path / "run/model").exists()
-    run([*args, "--resume"])
-    run(train_args(tmp_path, tmp_path / "whole", "cluster.backend=local", *long))
-    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
-    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_saves_what_it_has_and_goes_on_to_the_same_end(tmp_path):
+    check_stopped(tmp_path, "cluster.backend=local")
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_the_same(whole, tmp_path, capfd):
@@ -101,28 +52,10 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_the_same(whole, tm
     for step in (3, 4):
         (tmp_path / f"run/checkpoint-{step}/optimizer.safetensors").write_bytes(b"x")
     run([*args, "--resume"])
-    assert weights(tmp_path / "run") == weights(whole)
-    assert metrics(tmp_path / "run") == metrics(whole)
+    check_equal(tmp_path / "run", whole)
     shown = capfd.readouterr().err
     for step in (3, 4):
         assert f"Passed over: {tmp_path / 'run'}/checkpoint-{step}/optimizer.safetensors is not the file" in shown
-
-
-@pytest.mark.ray
-@pytest.mark.parametrize("extra", [[], LORA], ids=["full", "lora"])
-def test_ray_workers_give_the_metrics_and_the_weights_of_one_process_bit_for_bit(tmp_path, extra):
-    for backend in ("local", "ray"):
-        run(train_args(tmp_path, tmp_path / backend, f"cluster.backend={backend}", *extra))
-    assert metrics(tmp_path / "ray") == metrics(tmp_path / "local")
-    assert weights(tmp_path / "ray") == weights(tmp_path / "local")
-
-
-@pytest.mark.ray
-def test_an_error_of_the_users_in_a_worker_is_the_same_one_line(tmp_path, capsys):
-    args = train_args(tmp_path, tmp_path / "run")
-    (tmp_path / "mine.py").write_text(PICKY)
-    assert main(args) == 2
-    assert "rewards.digits returned inf for rollout eval/" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -130,18 +63,11 @@ def test_sft_that_is_told_to_end_goes_on_to_the_same_end(tmp_path):
     def args(name):
         return ["sft", *SFT, f"output={tmp_path / name}", "steps=200", "checkpoint.every=200"]
 
-    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args("cut")], stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "cut/metrics.jsonl").exists() or not metrics(tmp_path / "cut")[1:]:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate()
-    assert process.returncode == 143, err
+    told_to_end(started(args("cut"), tmp_path / "cut/metrics.jsonl", rows=2))
     assert not (tmp_path / "cut/model").exists()
     run([*args("cut"), "--resume"])
     run(args("whole"))
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
-    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+    check_equal(tmp_path / "cut", tmp_path / "whole")
 
 
 def test_sft_resumes_bit_for_bit_and_its_model_is_where_training_starts(tmp_path):
@@ -149,8 +75,7 @@ def test_sft_resumes_bit_for_bit_and_its_model_is_where_training_starts(tmp_path
         for steps in stops:
             args = ["sft", *SFT, f"output={tmp_path / name}", f"steps={steps}", "optim.schedule=constant"]
             run([*args, *(["--resume"] if steps != stops[0] else [])])
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
-    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+    check_equal(tmp_path / "cut", tmp_path / "whole")
     settings = [f"model.path={tmp_path / 'cut/model'}", "model.preset=null", "model.vocab_size=512", "steps=1"]
     run(train_args(tmp_path, tmp_path / "rl", "cluster.backend=local", *settings))
 
@@ -181,11 +106,11 @@ def test_sft_that_goes_on_between_two_measurements_stops_where_an_uninterrupted_
 
 
 def test_eval_and_generate_take_a_run_and_its_settings(whole, tmp_path, capsys):
-    run(["eval", str(whole), f"output={tmp_path / 'eval'}", "samples=2", "rollout.temperature=1.0"])
+    run(["eval", str(whole), f"output={tmp_path / 'eval'}", "samples=2", "rollout.temperature=1.0", ONE])
     found = capsys.readouterr().out
     assert "| eval/pass@2 |" in found
     assert len((tmp_path / "eval/samples.jsonl").read_text().splitlines()) == 8
-    run(["generate", str(whole), "--prompt", "12+34=", "--show-steps"])
+    run(["generate", str(whole), ONE, "--prompt", "12+34=", "--show-steps"])
     shown = capsys.readouterr().out.splitlines()
     assert "░" in shown[0]
     assert len(shown) == 5
@@ -194,7 +119,7 @@ def test_eval_and_generate_take_a_run_and_its_settings(whole, tmp_path, capsys):
 @pytest.mark.parametrize("size", ["1", "5"])
 def test_an_evaluation_does_not_depend_on_its_batch_size(whole, tmp_path, size):
     for name, batch in (("a", "256"), ("b", size)):
-        run(["eval", str(whole), f"output={tmp_path / name}", f"rollout.batch_size={batch}"])
+        run(["eval", str(whole), f"output={tmp_path / name}", f"rollout.batch_size={batch}", ONE])
     assert (tmp_path / "a/samples.jsonl").read_text() == (tmp_path / "b/samples.jsonl").read_text()
 
 

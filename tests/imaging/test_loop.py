@@ -80,8 +80,8 @@ def test_a_tokenizer_can_be_trained_on(tmp_path):
     own, other = make_network(section, 0).state_dict(), make_network(section, 1).state_dict()
     assert all((own[name] == other[name]).all() for name in own)
     settings = [f"network.path={tmp_path / 'old'}", "resolution=8", "data.source=shapes", "data.size=4"]
-    rest = ["batch_size=4", "steps=1", "optim.warmup_steps=0", "device=cpu", f"output={tmp_path / 'new'}"]
-    assert main(["tokenizer", *settings, *rest]) == 0
+    rest = ["batch_size=4", "steps=1", "optim.warmup_steps=0", "device=cpu", "cluster.threads=1"]
+    assert main(["tokenizer", *settings, *rest, f"output={tmp_path / 'new'}"]) == 0
     images = [
         ImageTokenizer.load(ImageTokenizerSection(path=str(path), resolution=8))
         for path in (tmp_path / "old", tmp_path / "new/model")
@@ -117,7 +117,7 @@ def test_sizes_come_from_the_section_and_weights_from_the_seed():
         (["data.fit=pad"], "data.fit is pad, but it is only used when data.source is folder or file"),
         (["loss.l1=0", "loss.l2=0"], "loss.l1 and loss.l2 are both 0"),
         (["held_out=null"], "held_out_every is 3, but it is only used when held_out is set"),
-        (["cluster.backend=ray"], "only `unigrpo train` uses Ray"),
+        (["cluster.backend=ray"], "only `unigrpo train` and `unigrpo sft` use Ray"),
         (["optim.warmup_steps=99", "steps=5"], "optim.warmup_steps is 99"),
         (["resume=true", "overwrite=true"], "resume and overwrite are both set"),
     ],

@@ -173,12 +173,12 @@ print(peak - start)
 def test_making_it_needs_the_memory_of_few_shards(saved, tmp_path):
     source = shutil.copytree(saved, tmp_path / "source")
     old = LladaConfig.from_pretrained(source)
-    sizes = {"d_model": 1024, "n_layers": 16, "n_heads": 8, "mlp_hidden_size": 4096}
+    sizes = {"d_model": 1024, "n_layers": 8, "n_heads": 8, "mlp_hidden_size": 4096}
     config = LladaConfig(**old.to_dict() | sizes)
     state = LLaDAModelLM(config).bfloat16().state_dict()
     (source / "model.safetensors").unlink()
     write_weights(config, state, source)
     command = [sys.executable, "-c", MEASURE, str(source), str(tmp_path / "new")]
     peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert sum(tensor.nbytes for tensor in state.values()) > 500e6
+    assert sum(tensor.nbytes for tensor in state.values()) > 250e6
     assert peak < 100e6

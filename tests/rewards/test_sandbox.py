@@ -23,7 +23,7 @@ def nothing_is_left(tmp_path, monkeypatch):
     """After every test no process of a sandbox runs, and no file of one is left."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
-    wait_for(lambda: processes_of(os.getpid()) == [], seconds=2)
+    wait_for(lambda: processes_of(os.getpid()) == [], seconds=10)
     assert list(tmp_path.glob("unigrpo-program-*")) == []
 
 

@@ -68,6 +68,7 @@ def test_a_drawing_is_codes_and_their_end_and_its_picture_is_theirs(guidance):
         assert ((rollout.tokens[:4] >= 16) & (rollout.tokens[:4] < 24)).all()
         assert rollout.sampled.tolist() == [True] * 4 + [False]
         assert rollout.commit_step[:4].max() == 2
+        assert rollout.forwards == 3
         assert rollout.commit_step[4] == -1
         assert rollout.output == ""
         assert one.images is not None
@@ -89,6 +90,7 @@ def test_a_thought_ends_before_the_drawing_starts(guidance):
             assert rollout.sampled[:6].sum() <= ends[0] + 2
         assert rollout.sampled[[6, 11]].tolist() == [False, False]
         assert rollout.commit_step[7:11].min() > rollout.commit_step[:6].max()
+        assert rollout.forwards == 3 + (3 if len(ends) and ends[0] < 3 else 6)
         assert len(rollout.output) == (ends[0] if len(ends) else 6)
 
 

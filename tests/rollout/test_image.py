@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rollout.image import draw
+from rollout.image import decode
 from rollout.schedule import choice_temperatures, masked_shares
 from tests.tiny import tiny_model
 from unigrpo.algo.likelihood import guided_logits, pad_free_positions
@@ -62,7 +62,7 @@ def test_greedy_codes_equal_the_official_sampler(vectors, golden_model, index):
     )
     (ids, mask), unguided = both(vectors)
     keys = torch.zeros(len(ids), dtype=torch.long)
-    codes, commit = draw(golden_model, ids, mask, PLACE, keys, settings, META["mask_id"], CODES, unguided)
+    codes, commit, *_ = decode(golden_model, ids, mask, PLACE, keys, settings, META["mask_id"], CODES, unguided)
     assert torch.equal(codes - META["image_offset"], vectors[f"t2i.greedy.{index}.codes"])
     assert commit.min() == 0
     assert commit.max() == given["steps"] - 1
@@ -131,7 +131,7 @@ def drawn(tokens, settings, keys=None, size=6, **more):
     keys = torch.arange(len(tokens)) if keys is None else keys
     visible = more.pop("visible", torch.ones_like(tokens, dtype=torch.bool))
     place = slice(tokens.shape[1] - size - 1, tokens.shape[1] - 1)
-    return draw(tiny_model(vocab=26), tokens, visible, place, keys, settings, MASK, SMALL, **more)
+    return decode(tiny_model(vocab=26), tokens, visible, place, keys, settings, MASK, SMALL, **more)[:2]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 6, 20])

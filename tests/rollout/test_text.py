@@ -14,7 +14,8 @@ from unigrpo.algo.random import key
 from unigrpo.config import SamplingSection
 from unigrpo.learner import Weights
 from unigrpo.models import Policy, load_model
-from unigrpo.types import Prompt, Support
+from unigrpo.summary import summarize
+from unigrpo.types import Prompt, Scored, Support
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SETTINGS = SamplingSection(gen_length=8, block_length=4, early_stop=False)
@@ -51,7 +52,7 @@ def test_greedy_ids_equal_the_official_sampler(index):
         guidance=given["cfg_scale"],
     )
     prompt = vectors["text.prompt"]
-    response, commit = denoise(
+    response, commit, *_ = denoise(
         load_model(GOLDEN),
         prompt,
         torch.ones_like(prompt, dtype=torch.bool),
@@ -101,7 +102,9 @@ def test_left_padding_does_not_leak():
         padded = torch.cat([torch.full((1, 4), filler), prompt], 1)
         visible = torch.tensor([[False] * 4 + [True] * 3])
         found = denoise(model, padded, visible, keys, SETTINGS, 9, SUPPORT)
-        assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
+        assert torch.equal(found.tokens_BC, plain.tokens_BC)
+        assert torch.equal(found.commit_BC, plain.commit_BC)
+        torch.testing.assert_close(found.logprobs_BC, plain.logprobs_BC)
 
 
 def test_blocks_are_denoised_from_left_to_right():
@@ -122,7 +125,7 @@ def test_one_position_is_drawn_from_the_softmax_at_its_temperature():
     rows = 20_000
     prompt = torch.tensor([[1, 2]]).repeat(rows, 1)
     keys = torch.tensor([key("draw", row) for row in range(rows)])
-    response, _ = denoise(model, prompt, torch.ones_like(prompt, dtype=torch.bool), keys, settings, 9, SUPPORT)
+    response, *_ = denoise(model, prompt, torch.ones_like(prompt, dtype=torch.bool), keys, settings, 9, SUPPORT)
     logits = model(torch.tensor([[1, 2, 9]])).logits[0, 2, :9].detach().double()
     expected = (logits / 1.5).softmax(-1) * rows
     counts = response[:, 0].bincount(minlength=9).double()
@@ -168,7 +171,9 @@ def test_the_most_confident_position_is_committed_first(kind):
     model = tiny_model(spread=0.4)
     for pair in range(64):
         prompt = torch.tensor([[pair // 8, pair % 8, 5]])
-        _, commit = denoise(model, prompt, torch.ones(1, 3, dtype=torch.bool), torch.tensor([0]), settings, 9, SUPPORT)
+        _, commit, *_ = denoise(
+            model, prompt, torch.ones(1, 3, dtype=torch.bool), torch.tensor([0]), settings, 9, SUPPORT
+        )
         logprobs = blank(model, prompt, 6)
         best = logprobs.exp().sort(-1, descending=True).values
         expected = {
@@ -194,7 +199,7 @@ def test_two_positions_are_drawn_from_the_exact_distribution_of_the_procedure():
         expected[:, a] += stays_right * then[1, 0]
     keys = torch.tensor([key("pair", row) for row in range(rows)])
     visible = torch.ones(rows, 2, dtype=torch.bool)
-    found, _ = denoise(model, prompt.repeat(rows, 1), visible, keys, settings, 9, SUPPORT)
+    found, *_ = denoise(model, prompt.repeat(rows, 1), visible, keys, settings, 9, SUPPORT)
     counts = (found[:, 0] * 9 + found[:, 1]).bincount(minlength=81).double()
     chi2 = ((counts - expected.flatten() * rows) ** 2 / (expected.flatten() * rows)).sum()
     assert float(chi2) < 125  # 0.999 quantile, 80 degrees of freedom
@@ -203,14 +208,14 @@ def test_two_positions_are_drawn_from_the_exact_distribution_of_the_procedure():
 def test_a_support_that_does_not_start_at_zero_is_kept_to():
     keys, prompt = torch.arange(50), torch.tensor([[1, 2]]).repeat(50, 1)
     visible = torch.ones_like(prompt, dtype=torch.bool)
-    found, _ = denoise(tiny_model(), prompt, visible, keys, SETTINGS, 9, Support(start=3, stop=7))
+    found, *_ = denoise(tiny_model(), prompt, visible, keys, SETTINGS, 9, Support(start=3, stop=7))
     assert found.unique().tolist() == [3, 4, 5, 6]
 
 
 def test_how_many_logits_exist_at_one_time_changes_no_sample(monkeypatch):
     settings = replace(SETTINGS, confidence="random")
     whole = sampler(settings).sample(prompts(3, 4), 3, 0)
-    monkeypatch.setattr("rollout.text.ELEMENTS_AT_ONCE", 20)
+    monkeypatch.setattr("rollout.draw.ELEMENTS_AT_ONCE", 20)
     for a, b in zip(sampler(settings).sample(prompts(3, 4), 3, 0), whole, strict=True):
         assert np.array_equal(a.tokens, b.tokens)
         assert np.array_equal(a.commit_step, b.commit_step)
@@ -246,3 +251,40 @@ def test_a_stream_draws_the_same_rollouts_in_parts_of_whole_groups(batch_size, p
     )
     found = {rollout.id: rollout.tokens.tolist() for part in streamed for rollout in part}
     assert found == {rollout.id: rollout.tokens.tolist() for rollout in one.sample(asked, 4, 2)}
+
+
+@pytest.mark.parametrize(
+    "adaptive",
+    [{}, {"threshold": 0.5}, {"confidence": "entropy", "entropy_bound": 0.1}],
+    ids=lambda fields: str(fields),
+)
+def test_a_model_that_has_broken_down_answers_all_the_same(adaptive):
+    model, steps, prompt = tiny_model(), [], torch.tensor([[1, 2]])
+    torch.nn.init.constant_(model.get_output_embeddings().weight, float("nan"))
+
+    def watched(ids):
+        steps.append(ids)
+        assert len(steps) <= SETTINGS.gen_length
+
+    settings, visible = replace(SETTINGS, **adaptive), torch.ones_like(prompt, dtype=torch.bool)
+    found = denoise(model, prompt, visible, torch.tensor([0]), settings, 9, SUPPORT, callback=watched)
+    assert (found.commit_BC >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"threshold": 0.3}, {"steps": 4}, {"early_stop": True}, {"guidance": 1.0}], ids=str
+)
+def test_a_rollout_says_how_many_forwards_it_took_though_it_ended_before(fields):
+    asked, settings = prompts(3, 5, 4), replace(SETTINGS, **fields)
+    together = sampler(settings).sample(asked, 9, 0)
+    alone, calls = sampler(replace(settings, batch_size=1)), []
+    alone.policy.model.transformer.register_forward_hook(lambda *args: calls.append(1))
+    for prompt, group in zip(asked, zip(*[iter(together)] * 9, strict=True), strict=True):
+        before = len(calls)
+        found = alone.sample([prompt], 9, 0)
+        assert sum(rollout.forwards for rollout in found) == len(calls) - before
+        assert [rollout.forwards for rollout in found] == [rollout.forwards for rollout in group]
+    assert any(rollout.forwards > rollout.commit_step.max() + 1 for rollout in together)
+    assert summarize([Scored(rollout=it, reward=0.0, parts={}) for it in together], 9)["rollout/forwards"] == (
+        len(calls) / len(together)
+    )

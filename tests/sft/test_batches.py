@@ -17,7 +17,9 @@ from unigrpo.data import load_examples, load_prompts
 from unigrpo.data.layouts import lay_out
 from unigrpo.models import ids_of, train_tokenizer
 from unigrpo.models.ids import PUBLISHED
-from unigrpo.sft.batches import BatchStream, collate, epoch_order
+from unigrpo.sft.batches import collate, epoch_order
+from unigrpo.sft.kept import BatchStream
+from unigrpo.sft.recipe import Recipe
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ALL = SFTSection(eps=0.999999, condition_dropout=0.0)
@@ -140,16 +142,18 @@ def test_text_never_loses_its_prompt():
 
 def test_a_batch_is_a_function_of_seed_and_step_alone():
     rows = [drawing([row % 7], [16 + row % 8] * 6) for row in range(20)]
-    section = SFTSection(condition_dropout=0.5)
-    one, other = (BatchStream(rows, section, IDS, seed=3, batch_size=6) for _ in range(2))
+    recipe = Recipe(section=SFTSection(condition_dropout=0.5), ids=IDS)
+    one, other, third = (BatchStream(rows, seed=seed, batch_size=6) for seed in (3, 3, 4))
+
+    def batch(stream, step):
+        return recipe.batch(stream.samples(step))
+
     for step in (5, 0, 9):
-        a, b = one.batch(step), other.batch(step)
+        a, b = batch(one, step), batch(other, step)
         assert torch.equal(a.tokens_BT, b.tokens_BT)
         assert torch.equal(a.masked_BT, b.masked_BT)
-    assert not torch.equal(one.batch(0).masked_BT, one.batch(3).masked_BT)
-    assert not torch.equal(
-        one.batch(0).masked_BT, BatchStream(rows, section, IDS, seed=4, batch_size=6).batch(0).masked_BT
-    )
+    assert not torch.equal(batch(one, 0).masked_BT, batch(one, 3).masked_BT)
+    assert not torch.equal(batch(one, 0).masked_BT, batch(third, 0).masked_BT)
 
 
 def test_whether_a_token_is_masked_does_not_depend_on_how_its_probability_was_drawn():

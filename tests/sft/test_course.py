@@ -10,13 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.sft.examples import IDS, VOCAB, drawing, example
+from tests.sft.examples import IDS, VOCAB, backward, course_of, drawing, example, kept, learner_of
 from tests.tiny import gradients, tiny_model
 from unigrpo.config import SFTSection, StreamSection
-from unigrpo.models import IdTable, Policy, load_model
-from unigrpo.sft.batches import BatchStream, SFTBatch, collate
-from unigrpo.sft.course import Course
+from unigrpo.models import IdTable, load_model
+from unigrpo.sft.batches import SFTBatch, collate
+from unigrpo.sft.loss import learned
 from unigrpo.sft.noise import image_weights, text_weights
+from unigrpo.sft.recipe import Recipe, Samples
 from unigrpo.sft.streams import Stream
 from unigrpo.sft.turns import Turns
 
@@ -28,17 +29,26 @@ FACTORS = {"t2i": 1.0, "lm": 0.1, "mmu": 0.5}
 
 @dataclass(frozen=True)
 class Recorded:
-    """The same batch each time."""
+    """A stream and its recipe in one, of the same batch each time."""
 
     only: SFTBatch
+    coefficient: float
+    ends: bool
 
-    def batch(self, step: int) -> SFTBatch:
-        return self.only
+    @property
+    def size(self) -> int:
+        return len(self.only)
+
+    def samples(self, step: int) -> Samples:
+        return Samples(items=[], noise_key=0)
+
+    def batch(self, samples: Samples) -> SFTBatch:
+        weight = image_weights(learned(self.only, TABLE, True)) if self.ends else self.only.weight_B
+        return replace(self.only, weight_B=weight)
 
 
-def course(streams, ends=(), micro_batch=3, accumulation=1, sections=None, seed=0):
-    sections = sections or dict.fromkeys(streams, StreamSection())
-    return Course(streams, Turns(sections, seed), frozenset(ends), micro_batch, accumulation)
+def course(streams, micro_batch=3, accumulation=1, sections=None):
+    return course_of(streams, sections or dict.fromkeys(streams, StreamSection()), micro_batch, accumulation)
 
 
 def recorded(stream: str) -> SFTBatch:
@@ -69,9 +79,10 @@ def recorded(stream: str) -> SFTBatch:
 @pytest.mark.parametrize("micro_batch", [1, 2])
 def test_a_step_of_the_trainer_has_the_losses_of_the_official_one_and_their_sum(micro_batch):
     vectors = load_file(GOLDEN / "vectors.safetensors")
-    policy = Policy(load_model(GOLDEN), None, TABLE)  # pyright: ignore[reportArgumentType]
-    streams = {name: Stream(Recorded(recorded(name)), None, FACTORS[name]) for name in ROWS}  # pyright: ignore[reportArgumentType]
-    found = course(streams, ends=["t2i"], micro_batch=micro_batch).backward(policy, 0)
+    recipes = {name: Recorded(recorded(name), FACTORS[name], ends=name == "t2i") for name in ROWS}
+    streams = {name: Stream(recipe) for name, recipe in recipes.items()}  # pyright: ignore[reportArgumentType]
+    learner = learner_of(load_model(GOLDEN), recipes, ids=TABLE)  # pyright: ignore[reportArgumentType]
+    found = backward(learner, course(streams, micro_batch=micro_batch))
     expected = {name: float(vectors[f"sft.loss_{name}"][0]) for name in ROWS}
     for name, loss in expected.items():
         assert found[f"loss/{name}"] == pytest.approx(loss, abs=1e-4)
@@ -90,33 +101,37 @@ def test_plain_text_is_a_response_without_a_prompt_of_which_every_token_may_be_m
 
 
 def test_the_ends_of_an_image_are_averaged_in_only_where_that_is_asked():
-    policy = Policy(tiny_model(vocab=VOCAB), None, IDS)  # pyright: ignore[reportArgumentType]
-    rows = [drawing([1, 2], [16, 17, 18]), drawing([3], [19, 20, 21])]
-    stream = Stream(BatchStream(rows, SFTSection(condition_dropout=0.0), IDS, seed=1, batch_size=2), None, 1.0)
-    batch = stream.batches.batch(0)
+    model = tiny_model(vocab=VOCAB)
+    stream = kept([drawing([1, 2], [16, 17, 18]), drawing([3], [19, 20, 21])], 2, seed=1)
+    recipe = Recipe(section=SFTSection(condition_dropout=0.0), ids=IDS)
+    batch = recipe.batch(stream.batches.samples(0))
     hidden = batch.tokens_BT.masked_fill(batch.masked_BT, IDS.mask)
-    logits = policy.model(hidden, batch.key_mask_BT).logits.transpose(1, 2)
+    logits = model(hidden, batch.key_mask_BT).logits.transpose(1, 2)
     cost_BT = torch.nn.functional.cross_entropy(logits, batch.tokens_BT, reduction="none").detach()
     ends_BT = (batch.tokens_BT == IDS.soi) | (batch.tokens_BT == IDS.eoi)
     assert ends_BT.sum() == 4
-    for ends, learned in (((), batch.masked_BT), (("draw",), batch.masked_BT | ends_BT)):
-        found = course({"draw": stream}, ends, micro_batch=1).backward(policy, 0)
-        assert found["loss"] == pytest.approx(float(cost_BT[learned].mean()), rel=1e-5)
+    for ends, expected in ((False, batch.masked_BT), (True, batch.masked_BT | ends_BT)):
+        learner = learner_of(model, {"draw": replace(recipe, ends=ends)})
+        found = backward(learner, course({"draw": stream}, micro_batch=1))
+        assert found["loss"] == pytest.approx(float(cost_BT[expected].mean()), rel=1e-5)
 
 
 def texts(seed: int, size: int = 2) -> Stream:
     numbers = np.random.default_rng(seed)
     rows = [example([1], numbers.integers(0, 7, 5).tolist()) for _ in range(12)]
-    return Stream(BatchStream(rows, SFTSection(), IDS, seed=seed, batch_size=size), None, 0.5)
+    return kept(rows, size, seed)
+
+
+TEXT = Recipe(section=SFTSection(), ids=IDS, coefficient=0.5)
 
 
 def test_a_step_of_several_batches_is_the_mean_of_steps_of_one():
-    policy = Policy(tiny_model(vocab=VOCAB), None, IDS)  # pyright: ignore[reportArgumentType]
-    streams = {"a": texts(0), "b": texts(1)}
+    model, streams = tiny_model(vocab=VOCAB), {"a": texts(0), "b": texts(1)}
 
     def run(accumulation, step):
-        policy.model.zero_grad()
-        return course(streams, accumulation=accumulation).backward(policy, step), gradients(policy.model)
+        model.zero_grad()
+        learner = learner_of(model, dict.fromkeys(streams, TEXT), accumulation)
+        return backward(learner, course(streams, accumulation=accumulation), step), gradients(model)
 
     whole, together = run(3, 1)
     parts = [run(1, number) for number in (3, 4, 5)]
@@ -161,11 +176,11 @@ def test_turns_are_a_function_of_seed_and_number_alone():
 
 
 def test_a_stream_that_is_not_drawn_costs_nothing_in_that_step():
-    policy = Policy(tiny_model(vocab=VOCAB), None, IDS)  # pyright: ignore[reportArgumentType]
+    learner = learner_of(tiny_model(vocab=VOCAB), {"a": TEXT, "b": TEXT})
     streams, sections = {"a": texts(0), "b": texts(1)}, {name: StreamSection(one_of="x") for name in ("a", "b")}
     made = course(streams, sections=sections)
     for step in range(4):
-        found, [name] = made.backward(policy, step), made.turns.of(step)
+        found, [name] = backward(learner, made, step), made.turns.of(step)
         assert found == {"loss": found["loss"], f"loss/{name}": pytest.approx(found["loss"] / 0.5), "samples": 2}
 
 

@@ -3,8 +3,14 @@ import torch
 from torch import nn
 
 from tests.tiny import tiny_model
+from unigrpo.config import OptimSection
+from unigrpo.engine import Engine
 from unigrpo.errors import CheckpointError
-from unigrpo.sft.ema import RunningMean, write
+from unigrpo.sft.ema import RunningMean
+
+
+def mean_of(model: nn.Module, decay: float) -> RunningMean:
+    return RunningMean(Engine(model, OptimSection(), 1), decay)
 
 
 def walk(layer: nn.Linear, values: list[float]):
@@ -16,7 +22,7 @@ def walk(layer: nn.Linear, values: list[float]):
 def test_the_mean_is_the_sum_with_geometric_weights():
     layer = nn.Linear(2, 1, bias=False)
     layer.weight.data.fill_(3.0)
-    mean = RunningMean(layer, 0.9)
+    mean = mean_of(layer, 0.9)
     values = [1.0, -2.0, 0.5, 4.0]
     for _ in walk(layer, values):
         mean.update()
@@ -27,7 +33,7 @@ def test_the_mean_is_the_sum_with_geometric_weights():
 def test_small_changes_of_bfloat16_weights_are_not_lost_in_the_mean():
     layer = nn.Linear(1, 1, bias=False, dtype=torch.bfloat16)
     layer.weight.data.fill_(1.0)
-    mean = RunningMean(layer, 0.999)
+    mean = mean_of(layer, 0.999)
     layer.weight.data.fill_(1.0078125)
     for _ in range(100):
         mean.update()
@@ -36,7 +42,7 @@ def test_small_changes_of_bfloat16_weights_are_not_lost_in_the_mean():
 
 def test_the_model_has_the_means_for_a_while_and_its_own_weights_again_even_after_an_error():
     model = tiny_model()
-    mean = RunningMean(model, 0.5)
+    mean = mean_of(model, 0.5)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     for value in mean.means.values():
         value.add_(1.0)
@@ -53,13 +59,13 @@ def test_the_model_has_the_means_for_a_while_and_its_own_weights_again_even_afte
 def test_only_what_is_trained_has_a_mean():
     model = tiny_model().requires_grad_(False)
     model.transformer.ln_f.weight.requires_grad_(True)
-    assert list(RunningMean(model, 0.5).means) == ["model.transformer.ln_f.weight"]
+    assert list(mean_of(model, 0.5).means) == ["model.transformer.ln_f.weight"]
 
 
 def test_a_mean_that_is_not_there_or_of_another_model_is_refused(tmp_path):
-    mean = RunningMean(tiny_model(), 0.5)
+    mean = mean_of(tiny_model(), 0.5)
     with pytest.raises(CheckpointError, match=r"holds no ema\.safetensors, for it was written without sft\.ema"):
         mean.load(tmp_path)
-    write(RunningMean(tiny_model(vocab=12), 0.5).state(), tmp_path)
+    mean_of(tiny_model(vocab=12), 0.5).snapshot()(tmp_path)
     with pytest.raises(CheckpointError, match="of another model"):
         mean.load(tmp_path)

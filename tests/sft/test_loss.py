@@ -6,17 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.sft.examples import IDS, VOCAB, drawing, example, thought
+from tests.sft.examples import IDS, VOCAB, backward, course_of, drawing, example, kept, learner_of, thought
 from tests.tiny import tiny_model
 from unigrpo.algo.random import key
 from unigrpo.config import SFTSection, StreamSection
 from unigrpo.models import Policy, load_model
-from unigrpo.sft.batches import BatchStream, collate
-from unigrpo.sft.course import Course
+from unigrpo.sft.batches import collate
 from unigrpo.sft.loss import sft_loss
 from unigrpo.sft.noise import mask_text
-from unigrpo.sft.streams import Stream
-from unigrpo.sft.turns import Turns
+from unigrpo.sft.recipe import Recipe
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -67,7 +65,7 @@ def test_chunks_and_micro_batches_change_neither_loss_nor_gradient(chunk):
 
 def course(streams, micro_batch):
     """A run without choices."""
-    return Course(streams, Turns(dict.fromkeys(streams, StreamSection()), 0), frozenset(), micro_batch)
+    return course_of(streams, dict.fromkeys(streams, StreamSection()), micro_batch)
 
 
 ROWS = {
@@ -88,13 +86,13 @@ def alone(policy, tokens, masked):
 def test_a_batch_costs_what_its_sequences_cost_alone_without_padding(task, size):
     section = SFTSection(eps=0.5, condition_dropout=0.3)
     policy = Policy(tiny_model(vocab=VOCAB), None, IDS)  # pyright: ignore[reportArgumentType]
-    stream = BatchStream(ROWS[task], section, IDS, seed=5, batch_size=3)
-    batch, expected = stream.batch(0), 0.0
+    stream, recipe = kept(ROWS[task], 3, seed=5), Recipe(section=section, ids=IDS)
+    batch, expected = recipe.batch(stream.batches.samples(0)), 0.0
     for row in range(3):
         seen = batch.key_mask_BT[row]
         expected += float(alone(policy, batch.tokens_BT[row, seen], batch.masked_BT[row, seen]) * batch.weight_B[row])
     assert not batch.key_mask_BT.all()
-    found = course({"": Stream(stream, None, 1.0)}, size).backward(policy, 0)
+    found = backward(learner_of(policy.model, {"": recipe}), course({"": stream}, size))
     assert found == {"loss": pytest.approx(expected, rel=1e-5), "samples": 3}
 
 
@@ -112,17 +110,16 @@ def test_the_loss_of_a_drawing_is_the_mean_over_its_masked_codes():
 
 
 def test_streams_add_up_by_their_coefficients():
-    policy = Policy(tiny_model(vocab=VOCAB), None, IDS)  # pyright: ignore[reportArgumentType]
     factors = {"text": 0.6, "image": 0.05, "think_image": 2.0}
-    streams = {
-        task: Stream(BatchStream(rows, SFTSection(), IDS, seed=1, batch_size=3), None, factors[task])
-        for task, rows in ROWS.items()
-    }
+    streams = {task: kept(rows, 3, seed=1) for task, rows in ROWS.items()}
+    recipes = {task: Recipe(section=SFTSection(), ids=IDS, coefficient=factors[task]) for task in ROWS}
+    model = tiny_model(vocab=VOCAB)
+    learner = learner_of(model, recipes)
 
     def gradient(chosen):
-        policy.model.zero_grad()
-        losses = course(chosen, 2).backward(policy, 3)
-        return losses, torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+        model.zero_grad()
+        losses = backward(learner, course(chosen, 2), 3)
+        return losses, torch.cat([p.grad.flatten() for p in model.parameters()])
 
     losses, together = gradient(streams)
     parts = {name: gradient({name: stream}) for name, stream in streams.items()}

@@ -12,9 +12,13 @@ from unigrpo.cli.main import main
 from unigrpo.config import ModelSection, SFTConfig
 from unigrpo.config.load import load_config
 from unigrpo.data.load import texts
+from unigrpo.engine import Engine
 from unigrpo.models import load_policy
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.sft.course import Course
+from unigrpo.sft.learner import SFTLearner
+from unigrpo.sft.loop import Alone
+from unigrpo.sft.recipe import recipes_of
 from unigrpo.sft.streams import load_streams
 
 MIX = """
@@ -102,12 +106,14 @@ def test_validation_keeps_the_prompts_of_drawings(mix):
     config = load_config(SFTConfig, [*mix[1:], "sft.condition_dropout=1"])
     words = [text for stream in config.streams.values() for text in texts(stream.data)]
     policy = load_policy(config.model, words, 0)
-    streams = load_streams(config, policy, ImageTokenizer.load(config.model.image_tokenizer))
-    assert streams["draw"].batches.batch(0).key_mask_BT.all()
-    held_out = streams["draw"].held_out
-    assert (held_out.batch(0).tokens_BT == policy.ids.t2i).sum() == 2
-    assert not held_out.batch(0).key_mask_BT.sum(-1).eq(4 + 4 + 1).any()
-    first, again = (Course.of(config, streams).held_out_losses(policy) for _ in range(2))
+    images = ImageTokenizer.load(config.model.image_tokenizer)
+    streams, recipe = load_streams(config, policy, images), recipes_of(config, policy.ids, images)["draw"]
+    assert recipe.batch(streams["draw"].batches.samples(0)).key_mask_BT.all()
+    held_out = recipe.judging().batch(streams["draw"].held_out.samples(0))
+    assert (held_out.tokens_BT == policy.ids.t2i).sum() == 2
+    assert not held_out.key_mask_BT.sum(-1).eq(4 + 4 + 1).any()
+    learner = SFTLearner(config, policy, Engine(policy.model, config.optim, 4), images)
+    first, again = (Alone(learner, Course.of(config, streams, images)).measure() for _ in range(2))
     assert first == again
     assert set(first) == {"sft/held_out_loss", "sft/held_out_loss/add", "sft/held_out_loss/draw"}
 
@@ -117,7 +123,8 @@ def test_streams_with_the_same_rows_draw_different_noise(mix):
     config = load_config(SFTConfig, ["model.preset=tiny", f"streams.one={same}", f"streams.two={same}"])
     policy = load_policy(config.model, ["1+1=2"], 0)
     streams = load_streams(config, policy, None)
-    one, two = (streams[name].batches.batch(0) for name in ("one", "two"))
+    recipes = recipes_of(config, policy.ids, None)
+    one, two = (recipes[name].batch(streams[name].batches.samples(0)) for name in ("one", "two"))
     assert not torch.equal(one.masked_BT, two.masked_BT)
 
 

@@ -27,13 +27,13 @@ class Views:
     scored_BKC: Tensor
     """bool, a subset of masked: the tokens whose log-probability is taken."""
     ratio_BK: Tensor
-    """float64, the share of the response that is hidden."""
+    """float64, the share of the response that is hidden; with `bernoulli` the probability that a token is."""
     prompt_BP: Tensor | None
     """bool, prompt positions hidden in the input; None when the prompt is never masked."""
     paired: bool = False
     """Whether each view at an odd place is the complement of the one before it."""
 
-    def of(self, rows: slice) -> "Views":
+    def of(self, rows: slice | Tensor) -> "Views":
         """The views of some responses."""
         return replace(self, **{name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)})
 
@@ -157,7 +157,9 @@ def make_views(
     if noise.antithetic == "complement":
         pair = torch.stack([masked, sampled_B1C & ~masked], 2)
         masked = scored = pair.flatten(1, 2)
-    drawn = _bernoulli_share(ratio_BK, noise) if noise.count == "bernoulli" else masked.sum(-1) / lengths_B[:, None]
+    drawn = masked.sum(-1) / lengths_B[:, None]
+    if noise.count == "bernoulli":
+        drawn = _bernoulli_share(ratio_BK, lengths_B[:, None], noise)
     prompt_BP = _prompt(keys_B, prompt_mask_BP, noise, update)
     return Views(
         masked_BKC=masked,
@@ -168,11 +170,15 @@ def make_views(
     )
 
 
-def _bernoulli_share(ratio_BK: Tensor, noise: NoiseRule) -> Tensor:
-    """The probability with which each token of a view was masked; its partner has the complement."""
+def _bernoulli_share(ratio_BK: Tensor, lengths_B1: Tensor, noise: NoiseRule) -> Tensor:
+    """The probability with which each token of a view was masked; its partner has the complement.
+
+    It is above the ratio, for where no token of a response is chosen one is masked all the same.
+    """
+    share_BK = ratio_BK + (1 - ratio_BK) ** lengths_B1 / lengths_B1.clamp(min=1)
     if noise.antithetic != "complement":
-        return ratio_BK
-    return torch.stack([ratio_BK, 1 - ratio_BK], 2).flatten(1, 2)
+        return share_BK
+    return torch.stack([share_BK, 1 - share_BK], 2).flatten(1, 2)
 
 
 def _block(keys_B, place_BKC, ratio_BK, draw_K, rank_BC, sampled_B1C, noise: NoiseRule) -> tuple[Tensor, Tensor]:

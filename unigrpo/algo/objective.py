@@ -14,6 +14,7 @@ from unigrpo.algo.noise import Views
 from unigrpo.config import AlgoSection
 
 LARGEST_GAP = 20.0
+LEAST_RATIO = 1e-9
 
 
 def view_weights(views: Views, lengths_B: Tensor, weight: str) -> Tensor:
@@ -24,7 +25,10 @@ def view_weights(views: Views, lengths_B: Tensor, weight: str) -> Tensor:
     scored_BKC = views.scored_BKC.double()
     draws = scored_BKC.shape[1]
     if weight == "elbo":
-        return scored_BKC / (views.ratio_BK.clamp(min=1e-9) * lengths_B[:, None])[..., None] / draws
+        # The complement of a full mask, as that of a single token always is, hides nothing and says nothing.
+        says_BK = views.ratio_BK > LEAST_RATIO
+        counts_BK = views.ratio_BK.clamp(min=LEAST_RATIO) * lengths_B[:, None]
+        return scored_BKC / (counts_BK * says_BK.sum(-1, keepdim=True).clamp(min=1))[..., None]
     size = 2 if views.paired else 1
     count_BK = scored_BKC.sum(-1).unflatten(1, (-1, size)).sum(-1).repeat_interleave(size, 1)
     return scored_BKC / count_BK.clamp(min=1)[..., None] / (draws // size)
@@ -56,11 +60,16 @@ def upper_bound(logprobs_BKC: Tensor, views: Views, order: float) -> Tensor:
 
     Source: SPG (arXiv:2510.09541), section 3.
     """
-    weight_BK1 = 1 / views.ratio_BK.clamp(min=1e-9)[..., None].to(logprobs_BKC)
+    weight_BK1 = 1 / views.ratio_BK.clamp(min=LEAST_RATIO)[..., None].to(logprobs_BKC)
     terms = (order * logprobs_BKC + weight_BK1.log()).masked_fill(~views.scored_BKC, float("-inf"))
     seen_BC = views.scored_BKC.any(1)
     bound_BC = torch.where(seen_BC[:, None], terms, 0.0).logsumexp(1) - math.log(terms.shape[1])
     return torch.where(seen_BC, bound_BC / order, 0.0).sum(-1) / seen_BC.sum(-1).clamp(min=1)
+
+
+def each_for_itself(algo: AlgoSection) -> bool:
+    """Whether the loss has a slope by each log-probability that depends on no other."""
+    return algo.ratio == "token" or (algo.ratio == "none" and algo.negative == "elbo")
 
 
 def policy_loss(
@@ -73,6 +82,7 @@ def policy_loss(
     algo: AlgoSection,
     responses: float,
     tokens: float,
+    importance_BC: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """This part's share of the loss, and sums for the metrics.
 
@@ -82,25 +92,27 @@ def policy_loss(
         reference_BKC: the same under the frozen reference; None when beta is 0.
         responses: responses of the whole step, over micro-batches and ranks, so that how they were split cannot matter.
         tokens: scored tokens of the whole inner update, likewise.
+        importance_BC: how often what a token earns counts, where another distribution than the policy drew it.
     """
     scored_BKC = views.scored_BKC
     within_BKC = view_weights(views, lengths_B, algo.weight).to(logprobs_BKC)
     share_BKC = scored_BKC.to(logprobs_BKC) / tokens if algo.aggregation == "token" else within_BKC / responses
+    earned_BKC = share_BKC if importance_BC is None else share_BKC * importance_BC[:, None].to(share_BKC)
     advantages_B = advantages_B.to(logprobs_BKC)
     gap_BKC = (logprobs_BKC - old_BKC).masked_fill(~scored_BKC, 0.0)
     ratio_BKC = gap_BKC.clamp(-LARGEST_GAP, LARGEST_GAP).exp()
-    share_B = share_BKC.sum((1, 2))
+    share_B = earned_BKC.sum((1, 2))
     mean_gap_B = (within_BKC * gap_BKC).sum((1, 2))
 
     if algo.ratio == "sequence":
         ratio_BKC = mean_gap_B.exp()[:, None, None].expand_as(gap_BKC)
     if algo.ratio in ("token", "sequence"):
         gain_BKC = clipped(ratio_BKC, advantages_B[:, None, None], algo.clip_low, algo.clip_high)
-        loss = -(share_BKC * gain_BKC).sum()
+        loss = -(earned_BKC * gain_BKC).sum()
     elif algo.ratio == "regress":
         loss = (share_B * (mean_gap_B - algo.psi * advantages_B).pow(2)).sum()
     else:
-        bound_B = (share_BKC * logprobs_BKC).sum((1, 2))
+        bound_B = (earned_BKC * logprobs_BKC).sum((1, 2))
         if algo.negative == "eubo":
             bound_B = torch.where(
                 advantages_B < 0, share_B * upper_bound(logprobs_BKC, views, algo.eubo_order), bound_B

@@ -34,9 +34,18 @@ def bits(keys: Tensor, counters: Tensor) -> Tensor:
     return z ^ _shift(z, 31)
 
 
+WIDEST = {"mps": torch.float32}
+"""The widest floating-point type of the devices that have no float64."""
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The type in which probabilities are added up: float64, or what the device has."""
+    return WIDEST.get(device.type, torch.float64)
+
+
 def uniform(keys: Tensor, counters: Tensor) -> Tensor:
     """Uniform numbers in the open interval (0, 1), float64 (float32 on devices without it)."""
-    if keys.device.type == "mps":
+    if widest(keys.device) == torch.float32:
         return (_shift(bits(keys, counters), 41).float() + 0.5) * 2.0**-23
     return (_shift(bits(keys, counters), 12).double() + 0.5) * 2.0**-52
 

@@ -1,15 +1,14 @@
 """`unigrpo export RUN FOLDER`: a model to give away, with its tokenizer and a card."""
 
-import argparse
 import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from unigrpo import checkpoint
 from unigrpo.cli.about import about, config_of, has_adapters
-from unigrpo.config import SFTConfig, TrainConfig
+from unigrpo.cli.verbs import VERBS
+from unigrpo.config import ExportConfig, SFTConfig, TrainConfig
 from unigrpo.errors import CheckpointError, ConfigError
 from unigrpo.models.card import CARD, Card
 from unigrpo.models.folder import INDEX, weight_files
@@ -18,12 +17,6 @@ from unigrpo.models.lora import ADAPTER_FILE
 from unigrpo.state import restore_weights
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
-USAGE = "unigrpo export RUN FOLDER [--merge-lora] [--push-to-hub NAME] [--private] [--license ID] [--overwrite]"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"export: {message}. Write {USAGE}.")
 
 
 @dataclass(frozen=True)
@@ -44,31 +37,17 @@ class Source:
 
 def run(args: list[str]) -> int:
     """Writes the folder and its card, and pushes them where that is asked; prints where they are."""
-    asked = _asked(args)
-    target = Path(asked.target)
-    if target.exists() and not asked.overwrite:
+    config: ExportConfig = VERBS["export"].checked(args)
+    target = Path(config.output)
+    if target.exists() and not config.overwrite:
         raise ConfigError(f"{target} exists already: name another folder, or add --overwrite.")
-    source = find_source(Path(asked.run), asked.merge_lora)
-    card = about(source.folder, source.run, source.config, asked.push_to_hub or target.name, asked.license)
-    checkpoint.publish(target, partial(_write, source, card, asked.merge_lora))
+    source = find_source(Path(config.source or ""), config.merge_lora)
+    card = about(source.folder, source.run, source.config, config.push_to_hub or target.name, config.license)
+    checkpoint.publish(target, partial(_write, source, card, config.merge_lora))
     print(f"{target}  {source.folder}, with a card in {CARD}")
-    if asked.push_to_hub:
-        print(push(target, asked.push_to_hub, asked.private))
+    if config.push_to_hub:
+        print(push(target, config.push_to_hub, config.private))
     return 0
-
-
-def _asked(args: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="unigrpo export", add_help=False, allow_abbrev=False)
-    parser.add_argument("run", metavar="RUN")
-    parser.add_argument("target", metavar="FOLDER")
-    for flag in ("--merge-lora", "--private", "--overwrite"):
-        parser.add_argument(flag, action="store_true")
-    parser.add_argument("--push-to-hub", metavar="NAME")
-    parser.add_argument("--license", metavar="ID")
-    asked = parser.parse_args(args)
-    if asked.private and not asked.push_to_hub:
-        raise ConfigError("--private is set, but nothing is pushed: add --push-to-hub NAME, or drop it.")
-    return asked
 
 
 def find_source(folder: Path, merge: bool = False) -> Source:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -12,12 +13,14 @@ from rich.text import Text
 from rollout.colocated import set_threads
 from rollout.sampler import Sampler
 from rollout.trace import frames
-from unigrpo.cli.asking import Asker, look
+from unigrpo.asking import Asker, look
+from unigrpo.cli.answers import answer, rows_to_ask
 from unigrpo.cli.drawings import place_of, save, save_steps
 from unigrpo.cli.target import expand
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import GenerateConfig
 from unigrpo.device import resolve_device
+from unigrpo.errors import DataError
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.models.load import Policy, load_policy
 from unigrpo.types import DRAWING, Rollout
@@ -26,16 +29,28 @@ FRAME_SECONDS = 0.08
 
 
 def run(args: list[str]) -> int:
-    """Answers the prompt of the settings, or each line of standard input; drawings become files."""
+    """Answers the prompt of the settings, a file of prompts, or each line of standard input; drawings become files."""
     config = VERBS["generate"].checked(expand(args, "generate"))
     set_threads(config.cluster.threads)
-    place = place_of(config.picture) if config.task in DRAWING else None
+    place = place_of(config.picture) if config.task in DRAWING and not config.file else None
+    rows = rows_to_ask(config) if config.file else []
     images = _image_tokenizer(config)
     sight = look(config, images)
     policy = load_policy(config.model, seed=config.seed)
     asker = Asker(config, policy, images, sight)
     sampler = Sampler(policy, config.rollout, config.seed, images)
-    console = Console()
+    if rows:
+        answers = answer(config, rows, sampler, asker)
+        drawn = f"; drawings are in {answers.folder}" if config.task in DRAWING else ""
+        print(f"{answers.path}  answers to {len(rows)} prompts{drawn}")
+        return 0
+    _answer_each(config, sampler, asker, place)
+    return 0
+
+
+def _answer_each(config: GenerateConfig, sampler: Sampler, asker: Asker, place: Path | None) -> None:
+    """Prints answers as they come."""
+    policy, images, console = sampler.policy, sampler.images, Console()
     for number, text in enumerate(_prompts(config)):
         for rollout in sampler.sample([asker.prompt(text, str(number))], config.samples, "generate"):
             if config.show_steps:
@@ -46,7 +61,6 @@ def run(args: list[str]) -> int:
                 path = save(rollout, place)
                 steps = [save_steps(rollout, images.tokens, path)] if config.show_steps else []
                 console.print(Text("  ".join(map(str, [path, *steps]))), soft_wrap=True)
-    return 0
 
 
 def _image_tokenizer(config: GenerateConfig) -> ImageTokenizer | None:
@@ -59,9 +73,12 @@ def _prompts(config: GenerateConfig) -> Iterator[str]:
     if config.prompt is not None:
         yield config.prompt
         return
-    for line in sys.stdin:
-        if line.strip():
-            yield line.rstrip("\n")
+    try:
+        for line in sys.stdin:
+            if line.strip():
+                yield line.rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not UTF-8 ({error.reason}): write prompts as UTF-8.") from None
 
 
 def _words(rollout: Rollout, policy: Policy) -> Rollout:

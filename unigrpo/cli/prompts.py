@@ -39,6 +39,7 @@ def held_out_prompts(
     prompts = []
     for name, section in sections.items():
         if section is not None:
-            loaded = load_prompts(section, tokenizer, ids, stream=name, images=images, visible_pads=visible_pads)
-            prompts += loaded[:limit]
+            prompts += load_prompts(
+                section, tokenizer, ids, stream=name, images=images, visible_pads=visible_pads, most=limit
+            )
     return prompts

@@ -13,8 +13,9 @@ from unigrpo.cli.rewards_examine import Finding, Report, examine
 from unigrpo.cli.rewards_golds import flaw, prose_among
 from unigrpo.cli.rewards_rows import Example, asked_format, examples_of
 from unigrpo.cli.rewards_tables import render
-from unigrpo.cli.rewards_words import configured, rewards_of, take
+from unigrpo.cli.rewards_words import configured, take
 from unigrpo.config import RewardEntry, TaskSection, tasks_of
+from unigrpo.config.tasks import rewards_of
 from unigrpo.errors import RewardError
 from unigrpo.progress import progress
 from unigrpo.tracking import printable

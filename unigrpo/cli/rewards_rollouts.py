@@ -18,7 +18,7 @@ from unigrpo.types import DRAWING, Prompt, Rollout
 
 OWN = (
     *("id", "step", "task", "prompt", "output", "response", "answer", "extracted", "truncated", "image"),
-    *("columns", "reward", "parts", "notes", "faults", "before"),
+    *("columns", "reward", "parts", "notes", "faults", "before", "chosen", "replay"),
 )
 """What we write of a rollout; all else is a column of the data."""
 

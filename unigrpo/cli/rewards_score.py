@@ -13,9 +13,10 @@ from unigrpo.cli.main import show
 from unigrpo.cli.rewards_compare import change, changed, means
 from unigrpo.cli.rewards_rollouts import Old, kept, read_rollouts
 from unigrpo.cli.rewards_tables import render
-from unigrpo.cli.rewards_words import WITH_REWARDS, configured, rewards_of, take
+from unigrpo.cli.rewards_words import WITH_REWARDS, configured, take
 from unigrpo.config import RewardEntry, TaskSection, tasks_of
 from unigrpo.config.files import write_atomically
+from unigrpo.config.tasks import rewards_of
 from unigrpo.errors import ConfigError
 from unigrpo.progress import progress
 from unigrpo.runs import CONFIG

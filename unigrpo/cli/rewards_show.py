@@ -10,8 +10,9 @@ from rewards.registry import names
 from unigrpo.cli.main import show
 from unigrpo.cli.rewards_about import About, Argument
 from unigrpo.cli.rewards_tables import render
-from unigrpo.cli.rewards_words import configured, rewards_of, take
+from unigrpo.cli.rewards_words import configured, take
 from unigrpo.config import RewardEntry, tasks_of
+from unigrpo.config.tasks import rewards_of
 from unigrpo.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from unigrpo.cli.target import expand, verb_of_file
 from unigrpo.cli.verbs import VERBS
-from unigrpo.config import EvalConfig, RewardEntry, TaskSection, TrainConfig
+from unigrpo.config import EvalConfig, TrainConfig
 from unigrpo.config.load import load_config
 from unigrpo.config.sources import GENERATED
 from unigrpo.errors import ConfigError
@@ -79,8 +79,3 @@ def configured(args: list[str], with_data: bool = False) -> TrainConfig | EvalCo
     if not with_data and not config.tasks and config.data.source not in GENERATED and config.data.path is None:
         stand_in.append("data.path=data.jsonl")
     return VERBS[verb].checked([*words, *stand_in])
-
-
-def rewards_of(config: TrainConfig | EvalConfig, task: TaskSection) -> dict[str, RewardEntry]:
-    """Return the rewards of a task; those of an evaluation that names none are its default."""
-    return task.rewards or ({"math": RewardEntry()} if isinstance(config, EvalConfig) else {})

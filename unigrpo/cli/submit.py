@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import shlex
 import sys
 import tempfile
 from dataclasses import dataclass, field, fields
@@ -14,16 +15,18 @@ from actors.jobs import SERVER, STOP_WAIT, JobServer
 from unigrpo.cli.submit_files import gather, stage
 from unigrpo.cli.submit_paths import Places, for_job
 from unigrpo.cli.target import expand
-from unigrpo.cli.verbs import VERBS, Verb, find_verb
+from unigrpo.cli.verbs import JOBS, STAGES, VERBS, find_verb
 from unigrpo.config.load import to_yaml
 from unigrpo.errors import ConfigError
 
-JOBS = ("train", "sft", "eval", "tokenizer", "clip", "pipeline")
-"""The verbs that make sense as a job: those with settings, an output, and no questions."""
 CONFIG = "unigrpo-job.yaml"
 """The settings, in the folder that the job runs in."""
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 INTERRUPTED = 130
+WRITERS = (*STAGES, "pipeline", "sweep")
+"""The verbs that leave something behind."""
+REPLACED = ("eval", "clip")
+"""Those of them that start over, and refuse to do so by themselves."""
 
 
 @dataclass(kw_only=True)
@@ -46,8 +49,7 @@ OPTIONS = {f"--{option.name.replace('_', '-')}": option for option in fields(Opt
 def run(args: list[str]) -> int:
     """Checks, uploads and starts the job, follows its log, and returns the exit status of the run."""
     options, rest = parse(args)
-    name, rest = _verb(rest)
-    config = VERBS[name].checked(expand(rest, name) if name == "eval" else rest)
+    words, config = job_of(rest)
     root = Path(os.path.abspath(options.working_dir))
     upload = gather(root, options.exclude, Path(os.path.abspath(config.output)))
     places = Places(upload)
@@ -59,22 +61,23 @@ def run(args: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="unigrpo-") as folder:
         stage(upload, Path(folder), {CONFIG: to_yaml(config)})
         # `exec`, so that Ray's SIGTERM and the exit status are the run's own, not those of a shell around it.
-        entrypoint = f"exec python -m unigrpo {name} {CONFIG}"
-        job = server.submit(Path(folder), entrypoint, env, options.entrypoint_cpus, f"{name} {config.output}")
-    _say(f"job {job} is at {options.address}, and writes to {config.output}")
+        entrypoint = f"exec python -m unigrpo {shlex.join(words)} {CONFIG}"
+        job = server.submit(Path(folder), entrypoint, env, options.entrypoint_cpus, f"{words[0]} {config.output}")
+    _say(f"job {job} is at {options.address}" + (f", and writes to {config.output}" if words[0] in WRITERS else ""))
+    again = _again(words[0], config)
     if options.no_wait:
         print(job, flush=True)
-        _say_how(server, job)
+        _say_how(server, job, again)
         return 0
-    return _follow(server, job)
+    return _follow(server, job, again)
 
 
-def _follow(server: JobServer, job: str) -> int:
+def _follow(server: JobServer, job: str, again: str) -> int:
     try:
         status, reason = server.follow(job, lambda text: print(text, end="", flush=True))
     except KeyboardInterrupt:
         _say(f"not followed any more; job {job} goes on.")
-        _say_how(server, job)
+        _say_how(server, job, again)
         return INTERRUPTED
     if reason:
         _say(reason)
@@ -135,26 +138,55 @@ def _number(option: str, text: str, kind: type) -> Any:
     return number
 
 
-def _verb(words: list[str]) -> tuple[str, list[str]]:
-    """The verb, `train` when none is named, and its arguments."""
-    named = bool(words) and not words[0].startswith("-") and "=" not in words[0]
-    if named and not words[0].endswith((".yaml", ".yml")):
-        find_verb(words[0], list(JOBS))
-        name, words = words[0], words[1:]
-    else:
-        name = "train"
-    for word in words:
-        _check_option(word.partition("=")[0], VERBS[name])
-    return name, words
+def job_of(args: list[str]) -> tuple[list[str], Any]:
+    """What the job calls, without its settings, and these as they were checked; `train` when no verb is named.
+
+    Raises:
+        ConfigError: the verb is for no job, or a setting cannot be used.
+    """
+    name, *words = args if args and _is_verb(args[0]) else ["train", *args]
+    find_verb(name, list(JOBS))
+    if name == "data":
+        return _data_job(words)
+    verb = VERBS[name]
+    words = expand(words, name) if name == "eval" else words
+    _check_options(verb.spelled(words), verb.config_type())
+    return [name], verb.checked(words)
 
 
-def _check_option(word: str, verb: Verb) -> None:
+def _is_verb(word: str) -> bool:
+    return not word.startswith("-") and "=" not in word and not word.endswith((".yaml", ".yml"))
+
+
+def _data_job(words: list[str]) -> tuple[list[str], Any]:
+    """`data check`, with its own options in front of the settings."""
+    from unigrpo.cli.data import OPTIONS as OPTIONS_OF_DATA
+    from unigrpo.cli.data_words import WITH_DATA, configured
+    from unigrpo.cli.rewards_words import take
+
+    if words[:1] != ["check"]:
+        raise ConfigError("data needs the word check: unigrpo submit data check CONFIG.")
+    own, rest = take(words[1:], OPTIONS_OF_DATA)
+    config = configured(rest)
+    verb = next(name for name in WITH_DATA if VERBS[name].schema == type(config).__name__)
+    shown = [f"--{name}" if value is True else f"--{name}={value}" for name, value in own.items()]
+    return ["data", "check", *shown, verb], config
+
+
+def _check_options(words: list[str], schema: type) -> None:
     """A misspelt option of ours is not looked for among the settings of the verb."""
-    known = {option.name for option in fields(verb.config_type())}
-    if not word.startswith("--") or word[2:].split(".")[0].replace("-", "_") in known:
-        return
-    if close := difflib.get_close_matches(word, OPTIONS, n=1, cutoff=0.75):
-        raise ConfigError(f"{word} is no option of submit. Did you mean: {close[0]}?")
+    known = {option.name for option in fields(schema)}
+    for word in (word.partition("=")[0] for word in words):
+        ours = word.startswith("--") and word[2:].split(".")[0].replace("-", "_") not in known
+        if ours and (close := difflib.get_close_matches(word, OPTIONS, n=1, cutoff=0.75)):
+            raise ConfigError(f"{word} is no option of submit. Did you mean: {close[0]}?")
+
+
+def _again(name: str, config: Any) -> str:
+    """How a job that was stopped goes on."""
+    if any(field.name == "resume" for field in fields(config)) and name != "data":
+        return "the same command with resume=true"
+    return "the same command" + (" with overwrite=true" if name in REPLACED else "")
 
 
 def _variables(options: Options) -> dict[str, str]:
@@ -179,10 +211,10 @@ def _tell(options: Options, config: Any, summary: str, places: Places, code: str
         _say(f"warning: whoever reaches {options.address} can run any code there; keep it behind a firewall or tunnel")
 
 
-def _say_how(server: JobServer, job: str) -> None:
+def _say_how(server: JobServer, job: str, again: str) -> None:
     _say(f"follow it: {server.command(f'logs --follow {job}')}")
     _say(f"stop it, saved: {server.command(f'stop {job}')}")
-    _say("go on after a stop: the same command with resume=true")
+    _say(f"go on after a stop: {again}")
 
 
 def _say(text: str) -> None:

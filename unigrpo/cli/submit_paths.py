@@ -2,61 +2,25 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from inspect import isclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rewards.registry import SHIPPED, resolve
 from rewards.source import user_function
-from unigrpo.cli import pipeline
+from unigrpo.cli.pipeline_inputs import used
+from unigrpo.cli.pipeline_stages import Stage, stages_of
 from unigrpo.cli.submit_files import Upload
-from unigrpo.cli.verbs import VERBS
-from unigrpo.config import EvalConfig, PipelineConfig, RewardEntry, TrainConfig, tasks_of
+from unigrpo.cli.sweep_trials import before_of, check_axes, examples_of
+from unigrpo.config import EvalConfig, PipelineConfig, RewardEntry, SweepConfig, TrainConfig, tasks_of
 from unigrpo.config.files import find_config, shipped_configs
+from unigrpo.config.paths import Place, placed
 from unigrpo.errors import ConfigError
 
 T = TypeVar("T")
-Place = Callable[[str, str], str]
-"""From the dotted key and the value of a path to its value in the job.
-
-A second use only looks: it raises where a path would not do, and returns it unchanged.
-"""
-PATH_KEYS = ("path", "image_root", "codes")
-
-
-def placed(section: T, place: Place, prefix: str = "") -> T:
-    """A section with all its paths replaced, those in the settings of rewards included."""
-    if isinstance(section, dict):
-        return {key: placed(item, place, f"{prefix}{key}.") for key, item in section.items()}  # type: ignore[return-value]
-    if not is_dataclass(section) or isinstance(section, type):
-        return section
-    found: dict[str, Any] = {}
-    for name in (field.name for field in fields(section)):
-        value, key = getattr(section, name), f"{prefix}{name}"
-        if name not in PATH_KEYS or value is None:
-            found[name] = placed(value, place, f"{key}.")
-        else:
-            found[name] = _spec(key, value, place) if isinstance(section, RewardEntry) else place(key, value)
-    if isinstance(section, RewardEntry):
-        found["args"] = _arguments(f"{prefix}args", section.args, place)
-    return replace(section, **found)
-
-
-def _spec(key: str, spec: str, place: Place) -> str:
-    where, _, attribute = spec.rpartition(":")
-    return f"{place(key, where)}:{attribute}" if where.endswith(".py") else spec
-
-
-def _arguments(key: str, value: Any, place: Place) -> Any:
-    """A reward's own settings, in which text that names something here is taken for its path."""
-    if isinstance(value, dict):
-        return {name: _arguments(f"{key}.{name}", item, place) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_arguments(key, item, place) for item in value]
-    return place(key, value) if isinstance(value, str) and value and os.path.exists(value) else value
 
 
 class Places:
@@ -82,6 +46,8 @@ class Places:
         if name := self.upload.ships(absolute):
             return name
         if not absolute.exists() and not Path(path).is_absolute():
+            if _is_shipped(path):
+                return path
             raise ConfigError(
                 f"{key} is {path!r}, and there is no {absolute}: correct it, or write the absolute path that it has on "
                 "the cluster."
@@ -110,6 +76,14 @@ class Places:
         return look
 
 
+def _is_shipped(path: str) -> bool:
+    """Whether a name is that of a file which comes with unigrpo, and so is where the job runs."""
+    try:
+        return find_config(path).is_relative_to(shipped_configs())
+    except ConfigError:
+        return False
+
+
 def for_job(config: Any, places: Places) -> Any:
     """The config as the job needs it, after checks that need neither the cluster nor a model.
 
@@ -119,10 +93,14 @@ def for_job(config: Any, places: Places) -> Any:
     """
     config = places.output(config)
     if isinstance(config, PipelineConfig):
-        for name in config.stages:
-            _check_stage(config, name, places)
+        for stage in stages_of(config).values():
+            if not stage.skip:
+                _check_stage(config, stage, places)
         return config
     _check(config, places.upload.root)
+    if isinstance(config, SweepConfig):
+        _check_sweep(config, places)
+        return config
     return placed(config, places)
 
 
@@ -162,14 +140,30 @@ def _importable(root: Path) -> Iterator[None]:
         sys.path.remove(str(root))
 
 
-def _check_stage(config: PipelineConfig, name: str, places: Places) -> None:
+def _check_stage(config: PipelineConfig, stage: Stage, places: Places) -> None:
     """A stage is checked as its verb would be; its files must travel, or come with unigrpo."""
-    arguments = pipeline._arguments(config, name)
-    pipeline._check(config, name, arguments)
-    look = places.unchanged(f"stages.{name}", config.output)
-    for file in config.stages[name].files:
-        if not find_config(file).is_relative_to(shipped_configs()):
+    look = places.unchanged(f"stages.{stage.name}", config.output)
+    _check_files(config.stages[stage.name].files, look)
+    _check(stage.config, places.upload.root)
+    placed(used(stage.config), look)
+
+
+def _check_files(files: Iterable[str], look: Place) -> None:
+    for file in files:
+        if not _is_shipped(file):
             look("files", file)
-    found = VERBS[config.stages[name].verb].checked(arguments)
-    _check(found, places.upload.root)
-    placed(found, look)
+
+
+def _check_sweep(config: SweepConfig, places: Places) -> None:
+    """Trials, and the stages before them, are made in the job from the same files."""
+    check_axes(config)
+    before = before_of(config, config.seeds[0])
+    for stage in stages_of(before).values():
+        if not stage.skip:
+            _check_stage(before, stage, places)
+    overlays = [file for axis in config.axes.values() for files in axis.overlays.values() for file in files]
+    _check_files([*config.files, *overlays], places.unchanged("sweep", config.output))
+    for trial in examples_of(config):
+        for task in tasks_of(trial.stage.config).values():
+            _check_rewards(task.rewards, places.upload.root)
+        placed(trial.stage.config, places.unchanged(trial.point.name, config.output))

@@ -10,6 +10,7 @@ from typing import Any
 from unigrpo.config import (
     DataSection,
     GenerateConfig,
+    ImageTokenizerSection,
     ModelSection,
     SamplingSection,
     SFTConfig,
@@ -25,6 +26,17 @@ from unigrpo.config.source import read_args
 from unigrpo.config.tasks import ALONE
 from unigrpo.errors import ConfigError
 from unigrpo.runs import CONFIG, MARK
+
+
+def section_asked(folder: Path, task: str) -> DataSection | None:
+    """Where a run takes its prompts of a task from, those held out if it has some; None for other folders and tasks."""
+    run = next((place for place in (folder, folder.parent) if _command(place)), None)
+    config = _config(run) if run else None
+    if config is None:
+        return None
+    tasks = tasks_of(config) if isinstance(config, TrainConfig) else streams_of(config)
+    name = _chosen({name: found.data.task for name, found in tasks.items()}, None, task)
+    return None if name is None else _data(tasks[name])
 
 
 def expand(args: list[str], verb: str) -> list[str]:
@@ -69,6 +81,14 @@ def _config(run: Path) -> TrainConfig | SFTConfig | None:
     return load_config(schema, [str(run / CONFIG)]) if schema else None
 
 
+def image_tokenizer_of(folder: str) -> ImageTokenizerSection | None:
+    """The image tokenizer of a run, by its folder or that of a checkpoint in it; None where it has none."""
+    run = next((place for place in (Path(folder), Path(folder).parent) if _command(place)), None)
+    config = _config(run) if run else None
+    found = config.model.image_tokenizer if config else None
+    return found if found and (found.path or found.preset) else None
+
+
 def _evaluated(run: Path) -> dict[str, Any]:
     """What an evaluation takes from a run: held-out prompts, sampling and rewards of all its tasks."""
     config = _config(run)
@@ -102,7 +122,8 @@ def _asked(run: Path, rest: list[str]) -> dict[str, Any]:
     if name is None:
         return _pictured(config.model, given["task"])
     chosen = tasks[name]
-    found = _pictured(config.model, chosen.data.task) | _asks(chosen, "image" in given)
+    looks = "image" in given or ("file" in given and chosen.data.task != "text")
+    found = _pictured(config.model, chosen.data.task) | _asks(chosen, looks)
     if isinstance(config, TrainConfig) and isinstance(chosen, TaskSection):
         found |= {"rollout": _sampling(chosen, config)}
     return found
@@ -128,9 +149,13 @@ def _pictured(model: ModelSection, task: str) -> dict[str, Any]:
 
 
 def _asks(task: TaskSection | StreamSection, looks: bool) -> dict[str, Any]:
-    data: DataSection = (task.eval if isinstance(task, TaskSection) else task.held_out) or task.data
+    data = _data(task)
     names = ["task", "template", "instruction", "legacy_eot", "max_prompt_length", *["fit"] * looks]
     return {name: getattr(data, name) for name in names}
+
+
+def _data(task: TaskSection | StreamSection) -> DataSection:
+    return (task.eval if isinstance(task, TaskSection) else task.held_out) or task.data
 
 
 def _sampling(task: TaskSection, config: TrainConfig) -> dict[str, Any]:

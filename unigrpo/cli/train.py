@@ -4,23 +4,26 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rewards.tasks import TaskScorer
 from rollout.colocated import Colocated, load_images, set_threads, texts_of
 from unigrpo import checkpoint, gallery, report
+from unigrpo.cli.again import tell_of_other_layout, until_done
 from unigrpo.cli.prompts import held_out_prompts, training_prompts
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import TrainConfig, tasks_of
-from unigrpo.config.load import flatten, load_config
+from unigrpo.config.load import flatten
 from unigrpo.data.stream import MixedStream
-from unigrpo.errors import DataError, LostWorkerError, OutOfMemoryError
-from unigrpo.learner import MICRO_BATCH
+from unigrpo.errors import DataError, OutOfMemoryError
+from unigrpo.logged import Piece
 from unigrpo.memory import usage
 from unigrpo.models.ids import IdTable
 from unigrpo.models.load import text_side
 from unigrpo.progress import SHOWN, describe
-from unigrpo.runs import CONFIG, check_run, open_run
+from unigrpo.runs import check_run, open_run
+from unigrpo.scores import MICRO_BATCH
 from unigrpo.tracking import Tracker, check_trackers
 from unigrpo.train import RunState, Workers, train
 from unigrpo.types import Metrics, Prompt
@@ -59,27 +62,9 @@ class Run:
     held_out: Sequence[Prompt]
     scorer: TaskScorer
     ids: IdTable
+    piece: Piece
     opened: bool = False
     """Whether the folder is this run's: before, it may hold one that is to be replaced."""
-
-
-def _attempts(config: TrainConfig, run: Run) -> Metrics:
-    """Trains to the end, from the last checkpoint again whenever workers are lost."""
-    lost = 0
-    while True:
-        try:
-            return _attempt(config, run, lost)
-        except LostWorkerError as error:
-            lost += 1
-            if lost > config.cluster.max_restarts:
-                raise
-            if isinstance(error, OutOfMemoryError):
-                config = _smaller(config, error)
-            again = "Going on from the last checkpoint" if run.opened else "Starting again"
-            limit = f"{lost} of cluster.max_restarts={config.cluster.max_restarts}"
-            print(f"unigrpo: {error} {again} ({limit}).", file=sys.stderr)
-            if run.opened:
-                config = replace(config, resume=True, overwrite=False)
 
 
 def _smaller(config: TrainConfig, error: OutOfMemoryError) -> TrainConfig:
@@ -96,41 +81,22 @@ def _smaller(config: TrainConfig, error: OutOfMemoryError) -> TrainConfig:
     )
 
 
-def _attempt(config: TrainConfig, run: Run, lost: int) -> Metrics:
+def _attempt(run: Run, config: TrainConfig, lost: int) -> Metrics:
     found = checkpoint.latest(Path(config.output)) if config.resume else None
     state = RunState(**found[1]) if found else RunState()
     with _started(config, run, found[0] if found else None, lost) as workers:
         folder = open_run(config.output, config, config.resume, config.overwrite)
         run.opened = True
-        with closing(Tracker(folder, config.tracking, folder.name, flatten(config))) as tracker:
+        with closing(Tracker(folder, config.tracking, folder.name, flatten(config), run.piece)) as tracker:
             tracker.rewind(state.step or -1)
             return train(config, workers, run.prompts, run.held_out, tracker, folder, state)
-
-
-LAYOUT = ("layout", "ranks", "zero", "offload")
-
-
-def _tell_of_other_layout(config: TrainConfig) -> None:
-    """Says what a run that goes on in another layout keeps."""
-    saved = Path(config.output) / CONFIG
-    if not config.resume or not saved.is_file():
-        return
-    before = load_config(TrainConfig, [str(saved)]).cluster
-    changed = [name for name in LAYOUT if getattr(before, name) != getattr(config.cluster, name)]
-    if changed:
-        words = ", ".join(f"cluster.{n} was {getattr(before, n)} and is {getattr(config.cluster, n)}" for n in changed)
-        print(
-            f"unigrpo: {words}: weights, optimiser, data and randomness go on where they were; sums are made in "
-            "another order, so that the run ends with other last digits than without the change.",
-            file=sys.stderr,
-        )
 
 
 def train_from(config: TrainConfig) -> Metrics:
     """Checks data and rewards, starts the workers, and trains. Nothing is written before all checks have passed."""
     set_threads(config.cluster.threads)
     check_run(config.output, config, config.resume, config.overwrite)
-    _tell_of_other_layout(config)
+    tell_of_other_layout(config)
     check_trackers(config.tracking)
     tokenizer, ids = text_side(config.model, texts_of(config) if config.model.preset else None)
     tasks = tasks_of(config)
@@ -146,7 +112,8 @@ def train_from(config: TrainConfig) -> Metrics:
         config.model.legacy_visible_pads,
     )
     scorer.check([*asked, *held_out])
-    metrics = _attempts(config, Run(prompts, held_out, scorer, ids))
+    run = Run(prompts, held_out, scorer, ids, lambda tokens: str(tokenizer.decode(tokens)))
+    metrics = until_done(config, partial(_attempt, run), lambda: run.opened, _smaller)
     run_folder = Path(config.output)
     keys = [f"eval/{name}/accuracy" for name in tasks if len(tasks) > 1] or report.KEYS
     try:

@@ -1,7 +1,9 @@
 """The verbs of the command line: what they are called, what they do, and where their code and their settings are."""
 
+import re
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import takewhile
 
 from unigrpo.errors import ConfigError
 
@@ -17,6 +19,13 @@ class Verb:
     """Name of the config class, in `unigrpo.config`."""
     check: str | None = None
     """Name of the function that checks it, in `unigrpo.config.check`."""
+    result: str | None = None
+    """What its output holds when it is done, `.` being all of it; None for a verb that is no stage of a pipeline."""
+
+    words: tuple[str, ...] = ()
+    """The settings that its first words are."""
+    start: str | None = None
+    """The setting that `--from` means, for `from` can be the name of none."""
 
     def config_type(self) -> type:
         """The config class of the verb."""
@@ -28,23 +37,131 @@ class Verb:
         Raises:
             ConfigError: a setting cannot be used.
         """
-        config = import_module("unigrpo.config.load").load_config(self.config_type(), args)
+        config = import_module("unigrpo.config.load").load_config(self.config_type(), self.spelled(args))
         getattr(import_module("unigrpo.config.check"), str(self.check))(config)
         return config
 
+    def spelled(self, args: list[str]) -> list[str]:
+        """The arguments with words and `--from` as the settings that they are."""
+        first = list(takewhile(_is_word, args[: len(self.words)]))
+        given = [f"{name}={word}" for name, word in zip(self.words, first, strict=False)] + args[len(first) :]
+        return [re.sub(r"^(--)?from(?==|$)", f"--{self.start}", arg) if self.start else arg for arg in given]
+
+
+def _is_word(arg: str) -> bool:
+    return not arg.startswith("-") and "=" not in arg and not arg.endswith((".yaml", ".yml"))
+
 
 SETTINGS = "[FILE.yaml ...] [key=value ...]"
-VERBS = {
+STAGES = {
     "train": Verb(
-        "unigrpo.cli.train", "UniGRPO from a supervised policy", f"train {SETTINGS}", "TrainConfig", "check_train"
+        "unigrpo.cli.train",
+        "UniGRPO from a supervised policy",
+        f"train {SETTINGS}",
+        "TrainConfig",
+        "check_train",
+        "model",
     ),
-    "sft": Verb("unigrpo.cli.sft", "supervised fine-tuning", f"sft {SETTINGS}", "SFTConfig", "check_sft"),
+    "sft": Verb("unigrpo.cli.sft", "supervised fine-tuning", f"sft {SETTINGS}", "SFTConfig", "check_sft", "model"),
     "eval": Verb(
         "unigrpo.cli.evaluate",
-        "accuracy and pass@k of a model",
-        f"eval [RUN|MODEL] {SETTINGS}",
+        "accuracy and pass@k of a model, by prompts of your own or by suites",
+        f"eval [RUN|MODEL] [--suite NAME,...] {SETTINGS}\n\n"
+        "  --suite NAME,...   frozen protocols, such as gsm8k, mmlu, pope or geneval; an unknown name lists them all\n"
+        "  data_root=FOLDER   where the files that they name are",
         "EvalConfig",
         "check_eval",
+        "metrics.json",
+    ),
+    "tokenizer": Verb(
+        "unigrpo.cli.tokenizer",
+        "an image tokenizer, trained on pictures",
+        f"tokenizer {SETTINGS}",
+        "TokenizerConfig",
+        "check_tokenizer",
+        "model",
+    ),
+    "tokenize-images": Verb(
+        "unigrpo.cli.tokenize_images",
+        "the codes of pictures, encoded once for every run that reads them",
+        f"tokenize-images {SETTINGS}",
+        "TokenizeImagesConfig",
+        "check_tokenize_images",
+        ".",
+    ),
+    "clip": Verb(
+        "unigrpo.cli.clip",
+        "a small CLIP, to reward drawings with",
+        f"clip {SETTINGS}",
+        "ClipConfig",
+        "check_clip",
+        "model",
+    ),
+    "curate": Verb(
+        "unigrpo.cli.curate",
+        "reasoning to learn from, written by a teacher and checked by rewards",
+        f"curate {SETTINGS}",
+        "CurateConfig",
+        "check_curate",
+        "{file}",
+    ),
+    "init-mmada": Verb(
+        "unigrpo.cli.init_mmada",
+        "an MMaDA from a LLaDA: room for image codes",
+        "init-mmada --from FOLDER output=FOLDER [key=value ...]",
+        "InitMmadaConfig",
+        "check_init_mmada",
+        ".",
+        start="source",
+    ),
+    "export": Verb(
+        "unigrpo.cli.export",
+        "a model to give away, with a card; to the hub, if you like",
+        "export RUN FOLDER [key=value ...]",
+        "ExportConfig",
+        "check_export",
+        ".",
+        words=("source", "output"),
+    ),
+}
+"""The verbs that make something in a folder of their own, for others to read."""
+JOBS = (*STAGES, "pipeline", "sweep", "data")
+"""The verbs that `unigrpo submit` takes: those that ask nothing while they run, and are worth a cluster."""
+VERBS = {
+    "quickstart": Verb(
+        "unigrpo.cli.quickstart", "a small model, trained on this computer", "quickstart [output=FOLDER] [--overwrite]"
+    ),
+    **STAGES,
+    "pipeline": Verb(
+        "unigrpo.cli.pipeline",
+        "several stages in order, each where an earlier call left it",
+        f"pipeline {SETTINGS}\n\n"
+        f"  A stage is one of {', '.join(STAGES)}.\n"
+        "  --plan          print what would run, and why\n"
+        "  --from STAGE, --until STAGE, only=[STAGE,...]   look at these alone\n"
+        "  stages.STAGE.settings.KEY=VALUE                 change a stage",
+        "PipelineConfig",
+        "check_pipeline",
+        start="start",
+    ),
+    "sweep": Verb(
+        "unigrpo.cli.sweep",
+        "the same training with other settings and seeds: table, pictures, which is best",
+        f"sweep {SETTINGS}\n\n"
+        "  --plan                          print the trials, and what would be done with each\n"
+        "  settings.KEY=VALUE              a setting of every trial\n"
+        "  axes.AXIS.values=[1,2]          what is tried of an axis\n"
+        "  seeds=[0,1,2]                   with which seeds",
+        "SweepConfig",
+        "check_sweep",
+    ),
+    "report": Verb(
+        "unigrpo.cli.report",
+        "one HTML page about one or several runs: curves, rollouts, drawings, what to look at",
+        "report RUN ... [output=FILE.html] [key=value ...]\n\n"
+        "  RUN is the folder of a run, or of a pipeline, which stands for all of its stages; several are compared.",
+        "ReportConfig",
+        "check_report",
     ),
     "generate": Verb(
         "unigrpo.cli.generate",
@@ -53,29 +170,13 @@ VERBS = {
         "GenerateConfig",
         "check_generate",
     ),
-    "quickstart": Verb(
-        "unigrpo.cli.quickstart", "a small model, trained on this computer", "quickstart [output=FOLDER] [--overwrite]"
-    ),
-    "pipeline": Verb(
-        "unigrpo.cli.pipeline",
-        "several stages in order, each where an earlier call left it",
-        f"pipeline {SETTINGS}",
-        "PipelineConfig",
-        "check_pipeline",
-    ),
-    "tokenizer": Verb(
-        "unigrpo.cli.tokenizer",
-        "an image tokenizer, trained on pictures",
-        f"tokenizer {SETTINGS}",
-        "TokenizerConfig",
-        "check_tokenizer",
-    ),
-    "tokenize-images": Verb(
-        "unigrpo.cli.tokenize_images",
-        "the codes of pictures, encoded once for every run that reads them",
-        f"tokenize-images {SETTINGS}",
-        "TokenizeImagesConfig",
-        "check_tokenize_images",
+    "demo": Verb(
+        "unigrpo.cli.demo",
+        "a page to try a model on, and a second one beside it",
+        "demo RUN|MODEL [RUN|MODEL] [key=value ...]",
+        "DemoConfig",
+        "check_demo",
+        words=("model.path", "compare"),
     ),
     "data": Verb(
         "unigrpo.cli.data",
@@ -87,34 +188,6 @@ VERBS = {
         "  --limit N       most rows of each data set that are read; by default all\n"
         "  --markdown      tables as Markdown",
     ),
-    "clip": Verb(
-        "unigrpo.cli.clip", "a small CLIP, to reward drawings with", f"clip {SETTINGS}", "ClipConfig", "check_clip"
-    ),
-    "curate": Verb(
-        "unigrpo.cli.curate",
-        "reasoning to learn from, written by a teacher and checked by rewards",
-        f"curate {SETTINGS}",
-        "CurateConfig",
-        "check_curate",
-    ),
-    "init-mmada": Verb(
-        "unigrpo.cli.init_mmada",
-        "an MMaDA from a LLaDA: room for image codes",
-        "init-mmada --from FOLDER output=FOLDER [key=value ...]",
-        "InitMmadaConfig",
-        "check_init_mmada",
-    ),
-    "export": Verb(
-        "unigrpo.cli.export",
-        "a model to give away, with a card; to the hub, if you like",
-        "export RUN FOLDER [OPTION ...]\n\n"
-        "  RUN is the folder of a run, a checkpoint or `model-ema` in it, or a model folder.\n"
-        "  --merge-lora        of a run with adapters the whole model, in place of the adapters alone\n"
-        "  --push-to-hub NAME  make OWNER/NAME on the Hugging Face hub and upload the folder\n"
-        "  --private           that repository is private\n"
-        "  --license ID        in the card, in place of what the base model's card says\n"
-        "  --overwrite         replace FOLDER",
-    ),
     "convert-imagereward": Verb(
         "unigrpo.cli.convert_imagereward",
         "the published ImageReward as a folder for the reward image_reward",
@@ -124,7 +197,8 @@ VERBS = {
         "unigrpo.cli.submit",
         "a verb as a job of a Ray cluster, with the files of this folder",
         f"submit [VERB] {SETTINGS} [OPTION ...]\n\n"
-        "  VERB is train, sft, eval, tokenizer, clip or pipeline; by default train.\n"
+        f"  VERB is one of {', '.join(JOBS[:-1])},\n"
+        "  data check; by default train.\n"
         "  --address URL          Ray's job server; by default $RAY_API_SERVER_ADDRESS, or http://127.0.0.1:8265\n"
         "  --working-dir FOLDER   what is uploaded, and where the job runs; by default this folder\n"
         "  --exclude PATTERN      leave out, as a line of .gitignore would; !PATTERN takes back; may be repeated\n"

@@ -95,7 +95,12 @@ class AlgoSection:
     """`sequence`: mean over a response's scored tokens, then over responses; `token`: mean over all scored tokens of
     the step."""
     weight: Literal["mean", "elbo"] = "mean"
-    """`elbo` weights a token by 1/t, which makes the sum an estimate of the ELBO divided by L."""
+    """`elbo` weights a token by 1/t, where t is how likely it was to be masked, which makes the sum an estimate of the
+    ELBO divided by L."""
+    cache_correction: float | None = None
+    """With a cache of `rollout`: truncated importance weights. What a token earns counts by its exact probability over
+    that which it was drawn with, but at most this often; tokens that were not checked (`rollout.cache_check`) count
+    once."""
     dynamic_sampling: int = 0
     """Extra rounds of sampling that refill groups whose rewards are all equal; 0 keeps them, with advantage 0."""
     noise: NoiseSection = field(default_factory=NoiseSection)

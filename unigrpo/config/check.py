@@ -3,19 +3,26 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from unigrpo.config import generate_rules, sft_rules, task_rules
+from unigrpo.config import eval_rules, generate_rules, sft_rules, task_rules
 from unigrpo.config.bounds import out_of_range, sections
 from unigrpo.config.clip import ClipConfig, captions_are_of_images, prompts_are_not_made
-from unigrpo.config.cluster_rules import CLUSTER_RULES
+from unigrpo.config.cluster_rules import CLUSTER_RULES, SFT_CLUSTER_RULES
 from unigrpo.config.curate import CURATE_RULES, CurateConfig
+from unigrpo.config.demo import DEMO_RULES, DemoConfig
+from unigrpo.config.evaluation import EvalConfig
+from unigrpo.config.export import EXPORT_RULES, ExportConfig
 from unigrpo.config.imaging import TokenizerConfig, something_is_learned
 from unigrpo.config.init_mmada import InitMmadaConfig, source_is_named
-from unigrpo.config.pipeline import PipelineConfig
+from unigrpo.config.pipeline import PIPELINE_RULES, PipelineConfig
+from unigrpo.config.report import REPORT_RULES, ReportConfig
 from unigrpo.config.rules import SECTION_RULES, ignored
 from unigrpo.config.secrets import written_secrets
+from unigrpo.config.sft import SFTConfig
+from unigrpo.config.sweep import SweepConfig
+from unigrpo.config.sweep_rules import SWEEP_RULES
 from unigrpo.config.tasks import tasks_of
 from unigrpo.config.tokenize_images import TOKENIZE_IMAGES_RULES, TokenizeImagesConfig
-from unigrpo.config.verbs import EvalConfig, GenerateConfig, SFTConfig, TrainConfig
+from unigrpo.config.verbs import GenerateConfig, TrainConfig
 from unigrpo.errors import ConfigError
 
 Rule = Callable[[Any], str | None]
@@ -38,7 +45,12 @@ def check_eval(config: EvalConfig) -> None:
 
 def check_pipeline(config: PipelineConfig) -> None:
     """Raises a ConfigError when a pipeline has no stages; the settings of each are checked as those of its verb."""
-    _check(config, PIPELINE_RULES)
+    _check(config, [_output_is_named, *PIPELINE_RULES])
+
+
+def check_sweep(config: SweepConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo sweep` contradict each other; trials are checked as runs."""
+    _check(config, [_output_is_named, *SWEEP_RULES])
 
 
 def check_clip(config: ClipConfig) -> None:
@@ -66,9 +78,24 @@ def check_generate(config: GenerateConfig) -> None:
     _check(config, GENERATE_RULES)
 
 
+def check_demo(config: DemoConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo demo` cannot be used."""
+    _check(config, [_generates_from_a_checkpoint, *DEMO_RULES, _runs_in_one_process])
+
+
 def check_init_mmada(config: InitMmadaConfig) -> None:
     """Raises a ConfigError when the settings of `unigrpo init-mmada` cannot be used."""
     _check(config, [_output_is_named, source_is_named])
+
+
+def check_export(config: ExportConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo export` cannot be used."""
+    _check(config, [*EXPORT_RULES, _output_is_named])
+
+
+def check_report(config: ReportConfig) -> None:
+    """Raises a ConfigError when the settings of `unigrpo report` cannot be used."""
+    _check(config, REPORT_RULES)
 
 
 def _check(config: Any, rules: list[Rule]) -> None:
@@ -80,7 +107,7 @@ def _check(config: Any, rules: list[Rule]) -> None:
 def _problems(config: Any, rules: list[Rule]) -> Iterator[str]:
     yield from written_secrets(config)  # first, for other messages show values
     yield from out_of_range(config)
-    defaults = dict(sections(type(config)()))
+    defaults = _defaults(config)
     mixed = {f"streams.{name}.data." for name, stream in getattr(config, "streams", {}).items() if stream.mix}
     for prefix, section in sections(config):
         if prefix == "data." and (getattr(config, "tasks", None) or getattr(config, "streams", None)):
@@ -91,6 +118,14 @@ def _problems(config: Any, rules: list[Rule]) -> Iterator[str]:
         if message := ignored(section, defaults.get(prefix, type(section)()), prefix):
             yield message
     yield from filter(None, (rule(config) for rule in rules))
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """Each section as it is when nothing is set, by its prefix; those of a task as they are in such a task."""
+    found = dict(sections(type(config)()))
+    for name, task in getattr(config, "tasks", {}).items():
+        found |= sections(type(task)(), f"tasks.{name}.")
+    return found
 
 
 def _resume_or_overwrite(it: TrainConfig | SFTConfig) -> str | None:
@@ -119,26 +154,6 @@ def _groups_compare(it: TrainConfig) -> str | None:
     return None
 
 
-def _eval_samples_vary(it: TrainConfig) -> str | None:
-    greedy = any(
-        task.data.task not in task_rules.DRAWING and not task_rules.writes_at_random(task.rollout, it.eval.temperature)
-        for task in tasks_of(it).values()
-    )
-    if it.eval.samples > 1 and greedy:
-        return (
-            f"eval.samples is {it.eval.samples}, but at eval.temperature=0 they are all equal: set it above 0, or "
-            "eval.samples=1."
-        )
-    return None
-
-
-def _guidance_was_sampled(it: TrainConfig) -> str | None:
-    guided = any(task.rollout.guidance or task.rollout.image.guidance for task in tasks_of(it).values())
-    if it.algo.likelihood.guided and not guided:
-        return "algo.likelihood.guided is true, but rollout.guidance is 0, so nothing is guided: drop one."
-    return None
-
-
 def _train_warmup_ends(it: TrainConfig) -> str | None:
     return _warmup(it.optim.warmup_steps, it.steps * it.algo.mu, "steps x algo.mu")
 
@@ -153,13 +168,16 @@ def _warmup(warmup: int, steps: int, words: str) -> str | None:
     return None
 
 
-def _runs_in_one_process(it: SFTConfig | EvalConfig | GenerateConfig | ClipConfig) -> str | None:
+def _runs_in_one_process(it: EvalConfig | GenerateConfig | DemoConfig | ClipConfig) -> str | None:
     if it.cluster.backend == "ray":
-        return "cluster.backend is ray, but only `unigrpo train` uses Ray: set cluster.backend=local or drop it."
+        return (
+            "cluster.backend is ray, but only `unigrpo train` and `unigrpo sft` use Ray: set cluster.backend=local or "
+            "drop it."
+        )
     return None
 
 
-def _generates_from_a_checkpoint(it: GenerateConfig) -> str | None:
+def _generates_from_a_checkpoint(it: GenerateConfig | DemoConfig) -> str | None:
     if it.model.preset:
         return "model.preset makes an untrained model, which has no answers: set model.path to a checkpoint."
     return None
@@ -173,6 +191,8 @@ def _half_precision_is_trained(it: TrainConfig | SFTConfig) -> str | None:
             f"optim.bfloat16 is {it.optim.bfloat16}, but it is only used when one process trains all weights, "
             "model.dtype is bfloat16 and optim.offload is false: drop it."
         )
+    if it.optim.states != "float32" and several:
+        return f"optim.states is {it.optim.states}, but it is for one process: drop it; ZeRO keeps states in pieces."
     if it.optim.offload and several:
         return "optim.offload is true, but it is for one process: set cluster.offload with cluster.zero=1 or more."
     return None
@@ -193,13 +213,16 @@ TRAIN_RULES: list[Rule] = [
     task_rules.tasks_stand_alone,
     _prompts_are_in_memory,
     task_rules.training_samples_vary,
+    task_rules.sampled_temperatures_divide,
     task_rules.rewards_are_given,
     task_rules.solved_is_a_reward,
     task_rules.images_have_a_tokenizer,
     task_rules.sampling_is_used,
-    _eval_samples_vary,
-    _guidance_was_sampled,
+    task_rules.eval_samples_vary,
+    task_rules.guidance_was_sampled,
+    task_rules.corrected_samples_were_cached,
     _train_warmup_ends,
+    eval_rules.given_responses_stand_somewhere,
     *CLUSTER_RULES,
 ]
 
@@ -222,7 +245,8 @@ SFT_RULES: list[Rule] = [
     _output_is_named,
     _resume_or_overwrite,
     _sft_warmup_ends,
-    _runs_in_one_process,
+    eval_rules.examples_have_no_shots,
+    *SFT_CLUSTER_RULES,
 ]
 EVAL_RULES: list[Rule] = [
     _output_is_named,
@@ -231,25 +255,11 @@ EVAL_RULES: list[Rule] = [
     task_rules.solved_is_a_reward,
     task_rules.images_have_a_tokenizer,
     task_rules.sampling_is_used,
+    *eval_rules.EVAL_ONLY_RULES,
     task_rules.samples_vary,
+    eval_rules.given_responses_stand_somewhere,
     _runs_in_one_process,
 ]
-
-
-def _stages_are_given(it: PipelineConfig) -> str | None:
-    return None if it.stages else "stages is empty: name a yaml file that holds them."
-
-
-def _stages_have_a_verb(it: PipelineConfig) -> str | None:
-    for name, stage in it.stages.items():
-        if not name.isidentifier():
-            return f"stages holds the name {name!r}: use letters, digits and _ only, for it names a folder."
-        if "output" in stage.settings or "resume" in stage.settings or "overwrite" in stage.settings:
-            return f"stages.{name}.settings holds output, resume or overwrite, which the pipeline sets: drop it."
-    return None
-
-
-PIPELINE_RULES: list[Rule] = [_output_is_named, _stages_are_given, _stages_have_a_verb]
 CLIP_RULES: list[Rule] = [
     _output_is_named,
     _trains_float32,
@@ -268,6 +278,7 @@ TOKENIZER_RULES: list[Rule] = [
 ]
 GENERATE_RULES: list[Rule] = [
     _generates_from_a_checkpoint,
+    generate_rules.a_file_stands_alone,
     generate_rules.settings_fit_the_task,
     generate_rules.model_and_sampling_fit_the_task,
     generate_rules.samples_vary,

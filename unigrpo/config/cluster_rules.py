@@ -1,5 +1,7 @@
 """Rules of how the workers of a training run are laid out."""
 
+from unigrpo.config.sections import ClusterSection
+from unigrpo.config.sft import SFTConfig
 from unigrpo.config.verbs import TrainConfig
 
 
@@ -13,7 +15,7 @@ def stale_samples_come_from_elsewhere(it: TrainConfig) -> str | None:
     return None
 
 
-def half_precision_has_masters(it: TrainConfig) -> str | None:
+def half_precision_has_masters(it: TrainConfig | SFTConfig) -> str | None:
     """Without ZeRO, DeepSpeed's engine of bfloat16 weights is one that we have not tried."""
     if it.cluster.ranks > 1 and not it.cluster.zero and it.model.dtype == "bfloat16":
         return "cluster.zero is 0, but several ranks train bfloat16 weights only with ZeRO: set cluster.zero=1 or more."
@@ -48,3 +50,15 @@ CLUSTER_RULES = [
     scorers_leave_room,
     what_sleeps_is_there,
 ]
+
+
+def ranks_only_learn(it: SFTConfig) -> str | None:
+    """Nothing is sampled or scored in supervised fine-tuning."""
+    for name in ("layout", "rollout_workers", "reward_workers", "reward_gpus", "sleep"):
+        value = getattr(it.cluster, name)
+        if value != getattr(ClusterSection(), name):
+            return f"cluster.{name} is {value}, but it is only used by `unigrpo train`: drop it."
+    return None
+
+
+SFT_CLUSTER_RULES = [half_precision_has_masters, ranks_only_learn]

@@ -15,6 +15,9 @@ RESOLVERS = (
     ("float", FLOAT, "-+.0123456789"),
 )
 
+PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+"""One sign as JSON escapes it, in two halves, which YAML takes for two signs."""
+
 
 class Loader(yaml.SafeLoader):
     """Reads plain values only; the core types of YAML 1.2."""
@@ -28,6 +31,11 @@ class Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 key.tag = f"{TAG}str"
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+        """Text in which both halves of a sign are one."""
+        text = super().construct_scalar(node)
+        return PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
 
 
 class Dumper(yaml.SafeDumper):

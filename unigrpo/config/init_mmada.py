@@ -10,7 +10,9 @@ class InitMmadaConfig:
     source: str | None = None
     """Folder of the LLaDA checkpoint; `--from FOLDER` is the same."""
     output: str = "runs/mmada"
-    """Folder of the MMaDA checkpoint; it must not exist."""
+    """Folder of the MMaDA checkpoint."""
+    overwrite: bool = False
+    """Replace an MMaDA checkpoint that is already in `output`."""
     codebook_size: int = 8192
     """Image codes, as many as the image tokenizer has."""
     seed: int = 0

@@ -24,6 +24,8 @@ from unigrpo.errors import ConfigError
 __all__ = ["diff", "flatten", "load_config", "save_config", "shipped_configs", "to_yaml"]
 
 T = TypeVar("T")
+MISFIT = (OmegaConfBaseException, TypeError)
+"""What a value that the schema does not take ends in; the second is a list in place of a mapping."""
 
 
 def load_config(schema: type[T], args: Sequence[str]) -> T:
@@ -40,7 +42,7 @@ def load_config(schema: type[T], args: Sequence[str]) -> T:
     base = OmegaConf.structured(schema)
     try:
         merged = OmegaConf.merge(base, *[source.values for source in sources])
-    except OmegaConfBaseException:
+    except MISFIT:
         raise ConfigError(_misfit(schema, base, sources)) from None
     try:
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
@@ -60,7 +62,7 @@ def _fits(base: Any, path: tuple[str, ...], value: Any) -> bool:
         value = {key: value}
     try:
         OmegaConf.merge(base, value)
-    except OmegaConfBaseException:
+    except MISFIT:
         return False
     return True
 
@@ -96,7 +98,7 @@ def to_yaml(config: Any) -> str:
 def save_config(config: Any, path: str | Path) -> None:
     """Writes the whole config, under the command that repeats it; `load_config` of the file gives an equal one."""
     verb = type(config).__name__.removesuffix("Config").lower()
-    again = f"output={shlex.quote(f'{config.output}-again')}" if hasattr(config, "output") else ""
+    again = f"output={shlex.quote(f'{config.output}-again')}" if getattr(config, "output", None) else ""
     header = f"# unigrpo {verb} {shlex.quote(str(path))} {again}".replace("\n", " ").rstrip()
     write_atomically(Path(path), f"{header}\n{to_yaml(config)}")
 

@@ -4,7 +4,8 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from unigrpo.config.algo import AlgoSection, NoiseSection
+from unigrpo.config.algo import AlgoSection, NoiseRule, NoiseSection
+from unigrpo.config.evaluation import EvalTaskSection
 from unigrpo.config.imaging import (
     MagvitSection,
     PicturesSection,
@@ -16,6 +17,7 @@ from unigrpo.config.rewards import RewardEntry
 from unigrpo.config.sections import (
     ClusterSection,
     DataSection,
+    ImageSamplingSection,
     LoraSection,
     ModelSection,
     OptimSection,
@@ -23,8 +25,9 @@ from unigrpo.config.sections import (
     SamplingSection,
     TrackingSection,
 )
+from unigrpo.config.sft import StreamSection
 from unigrpo.config.sources import CHATS, DATA_RULES, GENERATED, is_streamed
-from unigrpo.config.verbs import EvalTaskSection, GenerateConfig, StreamSection
+from unigrpo.config.verbs import GenerateConfig
 
 TRACKERS = ("wandb", "tensorboard")
 
@@ -36,6 +39,17 @@ ASKED: list[tuple[tuple[str, ...], Used, str]] = [
         lambda it: it.task != "image" and it.template == "chat",
         "{p}template=chat and {p}task is another than image",
     ),
+]
+CACHED: tuple[tuple[str, ...], Used, str] = (
+    ("cache_refresh", "cache_check"),
+    lambda it: it.cache != "none",
+    "{p}cache is prefix or dual",
+)
+NOISE: list[tuple[tuple[str, ...], Used, str]] = [
+    (("low", "high"), lambda it: it.rule == "range", "{p}rule=range"),
+    (("shrink",), lambda it: it.plan == "trace", "{p}plan=trace"),
+    (("block_length",), lambda it: it.plan == "block", "{p}plan=block"),
+    (("count",), lambda it: it.plan == "uniform" and it.rule != "elbo", "{p}plan=uniform and a rule other than elbo"),
 ]
 USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
     ModelSection: [(("vocab_size",), lambda it: it.preset is not None, "{p}preset is set")],
@@ -56,6 +70,9 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
         (("entropy_steps",), lambda it: it.entropy != it.entropy_final, "{p}entropy and {p}entropy_final differ")
     ],
     TokenizerConfig: [(("held_out_every",), lambda it: it.held_out is not None, "held_out is set")],
+    SamplingSection: [CACHED],
+    ImageSamplingSection: [CACHED],
+    RolloutSection: [CACHED],
     LoraSection: [(("alpha", "targets"), lambda it: it.rank > 0, "{p}rank is 1 or more")],
     StreamSection: [(("weight",), lambda it: it.one_of is not None, "{p}one_of is set")],
     EvalTaskSection: [(("weight", "eval"), lambda it: False, "a run trains")],
@@ -90,17 +107,13 @@ USED_WHEN: dict[type, list[tuple[tuple[str, ...], Used, str]]] = {
             "{p}aggregation=sequence",
         ),
     ],
-    NoiseSection: [
-        (("low", "high"), lambda it: it.rule == "range", "{p}rule=range"),
-        (("shrink",), lambda it: it.plan == "trace", "{p}plan=trace"),
-        (("block_length",), lambda it: it.plan == "block", "{p}plan=block"),
-        (
-            ("count",),
-            lambda it: it.plan == "uniform" and it.rule != "elbo",
-            "{p}plan=uniform and a rule other than elbo",
-        ),
+    NoiseRule: NOISE,
+    NoiseSection: NOISE,
+    GenerateConfig: [
+        *ASKED,
+        (("fit",), lambda it: it.image is not None or (it.file and it.task != "text"), "image is set"),
+        (("columns", "output", "overwrite"), lambda it: it.file is not None, "file is set"),
     ],
-    GenerateConfig: [*ASKED, (("fit",), lambda it: it.image is not None, "image is set")],
     OptimSection: [(("min_lr_ratio",), lambda it: it.schedule != "constant", "{p}schedule is linear or cosine")],
     ClusterSection: [
         (
@@ -183,22 +196,24 @@ def steps_fill_the_blocks(it: SamplingSection, p: str) -> str | None:
     return None
 
 
-def threshold_decides_alone(it: SamplingSection, p: str) -> str | None:
-    """A threshold replaces both the number of steps and the order."""
-    if it.threshold is None:
+def certainty_decides_alone(it: SamplingSection, p: str) -> str | None:
+    """A threshold or a bound replaces both the number of steps and the order."""
+    wanted = {"threshold": "confidence", "entropy_bound": "entropy"}
+    found = [name for name in wanted if getattr(it, name) is not None]
+    if not found:
         return None
+    if len(found) == 2:
+        return f"{p}threshold and {p}entropy_bound both decide how many tokens a step commits: drop one."
+    [name] = found
     if it.steps is not None:
-        return (
-            f"{p}threshold and {p}steps are both set: a threshold decides how many tokens a step commits, so drop one."
-        )
-    if it.confidence != "confidence":
-        return (
-            f"{p}confidence is {it.confidence}, but {p}threshold compares probabilities: set {p}confidence=confidence."
-        )
+        return f"{p}{name} and {p}steps both decide how many tokens a step commits: drop one."
+    if it.confidence != wanted[name]:
+        meant = {"threshold": "compares probabilities", "entropy_bound": "adds up entropies"}[name]
+        return f"{p}confidence is {it.confidence}, but {p}{name} {meant}: set {p}confidence={wanted[name]}."
     return None
 
 
-def complements_pair_up(it: NoiseSection, p: str) -> str | None:
+def complements_pair_up(it: NoiseRule, p: str) -> str | None:
     """A complement needs a partner, and a plan whose masks have one."""
     if it.antithetic == "none":
         return None
@@ -209,15 +224,17 @@ def complements_pair_up(it: NoiseSection, p: str) -> str | None:
     return None
 
 
-def range_is_a_range(it: NoiseSection, p: str) -> str | None:
+def range_is_a_range(it: NoiseRule, p: str) -> str | None:
     """The lowest ratio is below the highest."""
     return f"{p}low is {it.low}, not below {p}high={it.high}." if it.low >= it.high else None
 
 
 def elbo_weights_have_a_ratio(it: AlgoSection, p: str) -> str | None:
     """1/t belongs to masks that hide a share t of the response at random."""
-    if it.weight == "elbo" and it.noise.plan != "uniform":
-        return f"{p}weight=elbo does not go with {p}noise.plan={it.noise.plan}: its masks are not spread at random."
+    plans = {"noise": it.noise, "noise.image": it.noise.image}
+    for name, noise in plans.items():
+        if it.weight == "elbo" and noise and noise.plan != "uniform":
+            return f"{p}weight=elbo does not go with {p}{name}.plan={noise.plan}: its masks are not spread at random."
     return None
 
 
@@ -250,7 +267,8 @@ def trackers_are_known(it: TrackingSection, p: str) -> str | None:
     return f"{p}to names a tracker twice: {', '.join(it.to)}." if len(set(it.to)) < len(it.to) else None
 
 
-SAMPLING_RULES = [blocks_fill_the_response, steps_fill_the_blocks, threshold_decides_alone]
+SAMPLING_RULES = [blocks_fill_the_response, steps_fill_the_blocks, certainty_decides_alone]
+NOISE_RULES = [range_is_a_range, complements_pair_up]
 SECTION_RULES: dict[type, list[Callable[[Any, str], str | None]]] = {
     ModelSection: [model_has_one_origin],
     LoraSection: [lora_has_targets],
@@ -259,7 +277,8 @@ SECTION_RULES: dict[type, list[Callable[[Any, str], str | None]]] = {
     SamplingSection: SAMPLING_RULES,
     RolloutSection: SAMPLING_RULES,
     AlgoSection: [elbo_weights_have_a_ratio],
-    NoiseSection: [range_is_a_range, complements_pair_up],
+    NoiseRule: NOISE_RULES,
+    NoiseSection: NOISE_RULES,
     PicturesSection: [pictures_have_a_source],
     OptimSection: [betas_are_two],
     RewardEntry: [caps_are_a_range],

@@ -1,6 +1,23 @@
 """Sections of the data that say what a sample is made of, and which samples are left out."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(kw_only=True)
+class ShotsSection:
+    """Solved rows in front of every prompt, worded as it is: with the template `chat` as turns, else as text."""
+
+    path: str | None = None
+    """The file or data set with the solved rows, read as the section's own is."""
+    split: Literal["train", "test", "validation"] = "train"
+    """Of a hub's data set, a folder of several, or a generated source: which one."""
+    count: int = 4
+    """How many stand in front of each prompt: the first ones."""
+    by: str | None = None
+    """A column whose value the solved rows share with the prompt, such as `subject`."""
+    separator: str = "\n\n"
+    """`plain`: what stands between solved rows."""
 
 
 @dataclass(kw_only=True)

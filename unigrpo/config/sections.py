@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unigrpo.config.samples import JoinSection, SampleFilterSection
+from unigrpo.config.samples import JoinSection, SampleFilterSection, ShotsSection
 
 DRAWING: tuple[Literal["image"], Literal["think_image"]] = ("image", "think_image")
 """The tasks whose response holds an image."""
@@ -81,7 +81,9 @@ class DataSection:
     layout: str = "rows"
     """How a row becomes prompt, response, answer and image. `rows` has them as columns; `caption` draws or describes a
     captioned image; `text` is text alone; `messages` (role, content), `sharegpt` (from, value) and `llava` (with
-    `<image>`) are conversations; `alpaca`, `geoqa`, `clevr` and `cogent` are those data sets."""
+    `<image>`) are conversations; `choices` is multiple choice, as MMLU and ARC write it; `alpaca`, `geoqa`, `clevr`,
+    `cogent`, `gsm8k`, `countdown` and `sudoku` (both as d1 has them), `pope`, `mme`, `vqav2`, `gqa` and `mmmu` are
+    those data sets, and `vlmevalkit` is its .tsv files."""
     turns: Literal["last", "each", "random"] = "last"
     """Conversations: which answers are learned, each with all that was said before: the `last`, `each` as a sample of
     its own, or one at `random` that a hash of the row's name chooses."""
@@ -114,6 +116,14 @@ class DataSection:
     """`chat` wraps the prompt in MMaDA's chat turns; `plain` puts only the beginning-of-sequence id in front."""
     instruction: str = ""
     """Text put in front of every prompt; `think` stands for MMaDA's thinking instruction of the task."""
+    wording: str = ""
+    """How a row is asked: text with `{prompt}` and any other `{COLUMN}`; numbers of a list stand between commas, its
+    texts on lettered lines. By default the prompt alone. The instruction stands in front of it."""
+    shots: ShotsSection | None = None
+    """Solved rows in front of every prompt of rollouts and evaluations."""
+    delimiter: str = ""
+    """What stands between a prompt and a response that is given: of a solved row with the template `plain`, and of a
+    choice that is scored."""
     legacy_eot: bool = False
     """Write the end of a turn as the text `<eot_id>`, as the caption and reasoning data of MMaDA's first releases."""
     max_prompt_length: int = 512
@@ -156,6 +166,13 @@ class ImageSamplingSection:
     choice_schedule: Literal["linear", "compound"] = "linear"
     """How that noise fades: times 1 - r at progress r, or, as in MMaDA's code, by the product of all of them so
     far."""
+    cache: Literal["none", "prefix"] = "none"
+    """Keys and values that later steps take from the first: `none` is exact; with `prefix` those of all that stands
+    before the image. What is drawn is then not quite what the policy would draw."""
+    cache_refresh: int | None = None
+    """Steps after which all keys and values are made anew; by default they are once, at the start."""
+    cache_check: float = 0.05
+    """With a cache: share of each image's steps whose log-probabilities are computed exactly too."""
 
 
 @dataclass(kw_only=True)
@@ -170,6 +187,9 @@ class SamplingSection:
     """Denoising steps of a whole response, a multiple of the number of blocks; by default one token a step."""
     threshold: float | None = None
     """Instead of `steps`: commit every token whose confidence is at least this, and at least one a step."""
+    entropy_bound: float | None = None
+    """Instead of `steps`, with `confidence: entropy`: commit the most certain tokens whose entropies, without the
+    largest, sum to at most so many nats (EB-Sampler), and at least one a step."""
     confidence: Literal["confidence", "margin", "entropy", "random"] = "confidence"
     """What decides which tokens are committed first: p of the token, p1 - p2, negative entropy, or chance."""
     temperature: float = 1.0
@@ -182,8 +202,22 @@ class SamplingSection:
     """Stop a response after the block in which it ended."""
     batch_size: int = 256
     """Most responses in one forward pass."""
+    cache: Literal["none", "prefix", "dual"] = "none"
+    """Keys and values that the steps of a block take from its first: `none` is exact; with `prefix` those of all that
+    stands before the block, with `dual` those of all that stands outside of it. What is drawn is then not quite what
+    the policy would draw."""
+    cache_refresh: int | None = None
+    """Steps of a block after which all keys and values are made anew; by default they are once, at its start."""
+    cache_check: float = 0.02
+    """With a cache: share of each response's steps whose log-probabilities are computed exactly too, for the metrics
+    `rollout/cache_*` and `algo.cache_correction`. 1 computes all, at the cost of sampling without a cache."""
     image: ImageSamplingSection = field(default_factory=ImageSamplingSection)
     """Drawing, for the tasks `image` and `think_image`; what stands above is for text."""
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the number of tokens that a step commits depends on how certain they are."""
+        return self.threshold is not None or self.entropy_bound is not None
 
 
 @dataclass(kw_only=True)
@@ -194,6 +228,9 @@ class RolloutSection(SamplingSection):
     """Prompts of one step."""
     group_size: int = 8
     """Rollouts of each prompt, compared with each other."""
+    max_cache_error: float = 0.2
+    """With a cache: the run stops when the mean distance between exact and sampled log-probability of a token,
+    `rollout/cache_error`, is above this in a step in which at least 50 tokens were checked. One for all tasks."""
     max_staleness: int = 0
     """Batches by which the weights that sample are behind those that learn. With 1 or more the next batches are sampled
     while this one is learned, and the ratios are to the policy that sampled; 0 is on-policy. A run that is resumed
@@ -225,6 +262,9 @@ class OptimSection:
     bfloat16: Literal["copied", "rounded"] = "copied"
     """Full training of bfloat16 weights, in which small updates would be rounded away: `copied` updates a float32 copy
     of each weight (4 bytes more), `rounded` rounds what is updated up or down by chance, so that its mean is right."""
+    states: Literal["float32", "int8"] = "float32"
+    """The two moments of each weight: `int8` keeps them as bytes, in blocks of 256 with a scale each, rounded up or
+    down by chance: 2 bytes of a weight instead of 8. For one process."""
     offload: bool = False
     """Keep moments and float32 copies in host memory, and update them there: a GPU then holds weights, gradients and
     activations alone. For one process; several ranks have `cluster.offload`."""
@@ -254,6 +294,9 @@ class TrackingSection:
     """Steps between tables of sampled rollouts; 0 for none."""
     rollouts_rows: int = 8
     """Rows of such a table."""
+    profile: bool = False
+    """Record the third step: `profile` in the run's folder gets a trace for https://ui.perfetto.dev, a table of
+    operations, and `step.md`, the step's time by part. Under Ray the third call of each kind of work of each worker."""
 
 
 @dataclass(kw_only=True)
@@ -270,7 +313,7 @@ class ClusterSection:
     """`colocated`: the policy samples with its own weights, and its reference shares its GPU; `separate`: workers of
     their own sample, on their own GPUs, and are sent the weights after each step."""
     ranks: int = 1
-    """Processes that train the policy together, each on its own GPU, with its share of the rollouts."""
+    """Processes that train the policy together, each on its own GPU, with its share of each batch."""
     zero: int = 0
     """Stage of DeepSpeed's ZeRO, what the ranks keep in pieces: 1 the optimiser, 2 the gradients too, 3 the weights of
     policy and reference too."""
@@ -286,7 +329,8 @@ class ClusterSection:
     sleep: bool = False
     """Keep the weights of the reference in host memory while the policy samples and learns: room on a shared GPU."""
     threads: int | None = None
-    """Torch threads of each worker; by default all cores it may use. Small models are fastest with 1."""
+    """Torch threads of each worker; by default one for each core it may use. 1 is best where several workers or runs
+    share the cores: threads that wait for each other in turn are slower than one, by far."""
     timeout: float = 300.0
     """Seconds to wait for nodes with enough room, and for a worker to start."""
     watchdog: float = 3600.0

@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 
 from unigrpo.config.schema import choices, field_types
 from unigrpo.config.sections import DataSection
+from unigrpo.config.sft import SFTConfig, SFTSection, StreamSection
 from unigrpo.config.task_rules import DRAWING, image_tokenizer_is_used
 from unigrpo.config.tasks import streams_data, streams_of
-from unigrpo.config.verbs import SFTConfig, SFTSection, StreamSection
 
 
 def _first(it: SFTConfig, rule: Callable[[SFTConfig, StreamSection, str], str | None]) -> str | None:

@@ -2,6 +2,7 @@
 
 import difflib
 
+from unigrpo.config.samples import ShotsSection
 from unigrpo.config.sections import DataSection
 
 COLUMNS = ("prompt", "answer", "response", "image", "id")
@@ -9,7 +10,9 @@ GENERATED = ("arithmetic", "countdown", "shapes", "digits")
 """Sources that read no file."""
 CHATS = ("messages", "sharegpt", "llava")
 """Layouts of conversations."""
-LAYOUTS = ("rows", "caption", "text", *CHATS, "alpaca", "geoqa", "clevr", "cogent")
+EVALUATED = ("choices", "gsm8k", "countdown", "sudoku", "pope", "mme", "vqav2", "gqa", "mmmu", "vlmevalkit")
+"""Layouts of data sets that models are evaluated on."""
+LAYOUTS = ("rows", "caption", "text", *CHATS, "alpaca", "geoqa", "clevr", "cogent", *EVALUATED)
 TASKS: dict[str, tuple[str, ...]] = {
     "gsm8k": ("text",),
     "arithmetic": ("text",),
@@ -123,6 +126,21 @@ def streams_from_the_start(it: DataSection, p: str) -> str | None:
     return None
 
 
+def shots_are_found(it: DataSection, p: str) -> str | None:
+    """Solved rows come from somewhere, and are text."""
+    if it.shots is None:
+        return None
+    if it.task != "text":
+        return f"{p}shots is set, but {p}task is {it.task}, and solved rows hold no images: drop it."
+    if it.source in GENERATED and it.shots.path:
+        return f"{p}shots.path is {it.shots.path!r}, but {p}source={it.source} generates its rows: drop it."
+    if it.source not in GENERATED and not it.shots.path:
+        return f"{p}shots.path is not set: name the file with the solved rows."
+    if it.template == "chat" and it.shots.separator != ShotsSection().separator:
+        return f"{p}shots.separator is {it.shots.separator!r}, but {p}template=chat has turns: drop it."
+    return None
+
+
 DATA_RULES = [
     columns_are_known,
     source_has_the_task,
@@ -133,4 +151,5 @@ DATA_RULES = [
     join_is_a_file,
     filters_fit_the_task,
     streams_from_the_start,
+    shots_are_found,
 ]

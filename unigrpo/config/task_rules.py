@@ -3,9 +3,17 @@
 from dataclasses import fields
 from typing import Any
 
-from unigrpo.config.sections import DRAWING, DataSection, ImageSamplingSection, ImageTokenizerSection, SamplingSection
-from unigrpo.config.tasks import ALONE, tasks_of
-from unigrpo.config.verbs import EvalConfig, TaskSection, TrainConfig
+from unigrpo.config.evaluation import COMPARED, EvalConfig, EvalTaskSection
+from unigrpo.config.sections import (
+    DRAWING,
+    DataSection,
+    ImageSamplingSection,
+    ImageTokenizerSection,
+    RolloutSection,
+    SamplingSection,
+)
+from unigrpo.config.tasks import ALONE, rewards_of, tasks_of
+from unigrpo.config.verbs import TaskSection, TrainConfig
 
 EVERY_TASK = ("batch_size", "image")
 """Sampling settings that are no settings of text."""
@@ -69,13 +77,60 @@ def _varies(task: TaskSection, p: str) -> str | None:
     return f"{p}{key} is 0, but equal rollouts teach nothing: set it above 0, such as 1.0." if value == 0 else None
 
 
+def sampled_temperatures_divide(it: TrainConfig) -> str | None:
+    """A thought may be greedy, but has no likelihood by the distribution it was drawn from."""
+    for name, task in tasks_of(it).items():
+        thinks = task.data.task == "think_image" and task.rollout.temperature == 0
+        if thinks and it.algo.likelihood.temperature == "sampled":
+            key = f"{_prefix(name)}rollout.temperature"
+            return f"algo.likelihood.temperature is sampled, but {key} is 0, and nothing is divided by 0: change one."
+    return None
+
+
+def eval_samples_vary(it: TrainConfig) -> str | None:
+    """Several samples of an evaluation differ."""
+    greedy = any(
+        task.data.task not in DRAWING and not writes_at_random(task.rollout, it.eval.temperature)
+        for task in tasks_of(it).values()
+    )
+    if it.eval.samples > 1 and greedy:
+        return (
+            f"eval.samples is {it.eval.samples}, but at eval.temperature=0 they are all equal: set it above 0, or "
+            "eval.samples=1."
+        )
+    return None
+
+
+def guidance_was_sampled(it: TrainConfig) -> str | None:
+    """A guided likelihood is that of guided samples."""
+    guided = any(task.rollout.guidance or task.rollout.image.guidance for task in tasks_of(it).values())
+    if it.algo.likelihood.guided and not guided:
+        return "algo.likelihood.guided is true, but rollout.guidance is 0, so nothing is guided: drop one."
+    return None
+
+
+def corrected_samples_were_cached(it: TrainConfig) -> str | None:
+    """What bounds or corrects the error of caches has some."""
+    kinds = {kind for task in tasks_of(it).values() for kind in (task.rollout.cache, task.rollout.image.cache)}
+    limit = it.rollout.max_cache_error
+    of_caches = {"algo.cache_correction": it.algo.cache_correction}
+    if limit != RolloutSection().max_cache_error:
+        of_caches["rollout.max_cache_error"] = limit
+    for name, value in of_caches.items():
+        if value is not None and kinds == {"none"}:
+            return f"{name} is {value:g}, but rollout.cache is none, so samples are the policy's own: drop one."
+    return None
+
+
 def solved_is_a_reward(it: TrainConfig | EvalConfig) -> str | None:
     """What counts as solved is among the rewards."""
     for name, task in tasks_of(it).items():
         key = f"tasks.{name}.solved" if name else ("eval.solved" if isinstance(it, TrainConfig) else "solved")
-        rewards = task.rewards or {"math": None}
-        if task.solved is not None and task.solved not in rewards:
-            return f"{key} is {task.solved!r}, which is not among the rewards: {', '.join(rewards)}."
+        compared = isinstance(task, EvalTaskSection) and task.likelihood is not None
+        found = COMPARED if compared else tuple(rewards_of(it, task))
+        if task.solved is not None and task.solved not in found:
+            words = f"the rewards: {', '.join(found)}" if found else "the rewards, for there are none"
+            return f"{key} is {task.solved!r}, which is not among {words}."
     return None
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from unigrpo.config.sections import DataSection
+from unigrpo.config.evaluation import EvalConfig, EvalTaskSection
+from unigrpo.config.rewards import RewardEntry
+from unigrpo.config.sections import DRAWING, DataSection
+from unigrpo.config.sft import SFTConfig, StreamSection
 from unigrpo.config.sources import is_streamed
-from unigrpo.config.verbs import EvalConfig, SFTConfig, StreamSection, TaskSection, TrainConfig
+from unigrpo.config.verbs import TaskSection, TrainConfig
 
 ALONE = ""
 """Name of the only task of a run without `tasks`."""
@@ -13,12 +16,29 @@ ALONE = ""
 
 def tasks_of(config: TrainConfig | EvalConfig) -> Mapping[str, TaskSection]:
     """The tasks of a run by name."""
+    if isinstance(config, EvalConfig):
+        return eval_tasks_of(config)
     if config.tasks:
         return config.tasks
-    held_out = config.eval.data if isinstance(config, TrainConfig) else None
-    solved = config.eval.solved if isinstance(config, TrainConfig) else config.solved
+    held_out, solved = config.eval.data, config.eval.solved
     task = TaskSection(data=config.data, eval=held_out, rollout=config.rollout, rewards=config.rewards, solved=solved)
     return {ALONE: task}
+
+
+def eval_tasks_of(config: EvalConfig) -> Mapping[str, EvalTaskSection]:
+    """The tasks of an evaluation by name."""
+    if config.tasks:
+        return config.tasks
+    names = ("data", "rollout", "rewards", "solved", "likelihood", "categories", "summary", "drawings", "fid")
+    return {ALONE: EvalTaskSection(**{name: getattr(config, name) for name in names})}
+
+
+def rewards_of(config: TrainConfig | EvalConfig, task: TaskSection) -> dict[str, RewardEntry]:
+    """The rewards of a task. An evaluation that names none has `math`, but none for what is drawn or only compared."""
+    if task.rewards or not isinstance(config, EvalConfig):
+        return task.rewards
+    compared = isinstance(task, EvalTaskSection) and task.likelihood is not None
+    return {} if compared or task.data.task in DRAWING else {"math": RewardEntry()}
 
 
 def streams_of(config: SFTConfig) -> dict[str, StreamSection]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
+LISTS = ("questions", "annotations", "data", "rows")
+"""What the rows of a .json file may be called, where other things stand beside them."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,26 @@ def _json_lines(file: Path) -> Iterator[Record]:
 
 
 def _json_list(file: Path) -> list[Any]:
-    rows = parse_json(file.read_bytes(), str(file))
+    return json_rows(file.read_bytes(), str(file))
+
+
+def json_rows(content: bytes, where: str) -> list[Any]:
+    """Return the rows of a .json file: a list, alone or under one of `LISTS`, an object of rows by id, or JSON lines.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    lines = content.strip().split(b"\n")
+    if len(lines) > 1 and all(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in (lines[0], lines[1])):
+        return [parse_json(line, f"{where} line {at}") for at, line in enumerate(lines, start=1) if line.strip()]
+    rows = parse_json(content, where)
+    if isinstance(rows, dict):
+        rows = next((rows[name] for name in LISTS if isinstance(rows.get(name), list)), rows)
+    if isinstance(rows, dict) and rows and all(isinstance(row, dict) for row in rows.values()):
+        rows = [{"id": name, **row} for name, row in rows.items()]
     if not isinstance(rows, list):
         raise DataError(
-            f"{file}: found one {type(rows).__name__}, but a .json file holds a list of rows. Is it .jsonl?"
+            f"{where}: found one {type(rows).__name__}, but a .json file holds a list of rows. Is it .jsonl?"
         )
     return rows
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from unigrpo.data.layouts import image_part, lay_out, unconditional
 from unigrpo.data.prompts import encode_text, instruction_of, text_part
 from unigrpo.data.protocols import Images, SpecialIds
 from unigrpo.data.rows import Row, iter_rows, read_rows
+from unigrpo.data.shots import with_shots
 from unigrpo.data.sight import check_images, picture_flaw, pictures
 from unigrpo.errors import DataError
 from unigrpo.types import DRAWING, Prompt, Task
@@ -52,8 +54,9 @@ def load_prompts(
     images: Images | None = None,
     need_answer: bool = True,
     visible_pads: bool = False,
+    most: int | None = None,
 ) -> list[Prompt]:
-    """Return the prompts of a section, in its order, with unique ids.
+    """Return the prompts of a section, in its order, with unique ids. Those about one picture share it.
 
     Args:
         stream: the name of the run's task that they belong to; it stands in front of their ids.
@@ -61,6 +64,7 @@ def load_prompts(
         need_answer: whether a prompt of task `text` must have one. Of the other tasks, which may be judged without, the
             rewards say what they need.
         visible_pads: as in `lay_out`.
+        most: how many, of those that are short enough; no picture of the others is looked at.
 
     Raises:
         ConfigError: the task needs an image tokenizer, or ids that the model has not.
@@ -70,8 +74,8 @@ def load_prompts(
     looks = section.task == "understand"
     need_answer = need_answer and section.task == "text"
     rows = read_rows(section, ("answer",) * need_answer + ("image",) * looks)
-    kept = _short_enough(rows, section, tokenizer, ids)
-    seen = pictures([row for row, _ in kept], section, images, encode=looks)
+    kept = _short_enough(with_shots(rows, section), section, tokenizer, ids)[:most]
+    seen = _seen_once([row for row, _ in kept], section, images, looks)
     return [
         Prompt(
             id=f"{stream}/{row.id}" if stream else row.id,
@@ -86,6 +90,18 @@ def load_prompts(
         )
         for (row, tokens), (picture, codes) in zip(kept, seen, strict=True)
     ]
+
+
+def _seen_once(
+    rows: Sequence[Row], section: DataSection, images: Images | None, looks: bool
+) -> list[tuple[np.ndarray | None, np.ndarray | None]]:
+    """The picture and the codes of each row; there may be many questions about one, which is read and encoded once."""
+    keys = [row.image if isinstance(row.image, Path | bytes) else at for at, row in enumerate(rows)]
+    firsts: dict[Path | bytes | int, Row] = {}
+    for key, row in zip(keys, rows, strict=True):
+        firsts.setdefault(key, row)
+    shared = dict(zip(firsts, pictures(list(firsts.values()), section, images, encode=looks), strict=True))
+    return [shared[key] for key in keys]
 
 
 def load_examples(

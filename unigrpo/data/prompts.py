@@ -92,14 +92,23 @@ def text_part(
         history: the turns before it, each a speaker and what was said, for the template `chat`.
     """
     instruction = instruction_of(section)
-    content = f"{instruction}\n{text}" if instruction else text
+    front = f"{instruction}\n" if instruction else ""
+    content = f"{front}{text}"
     bos = [] if ids.bos is None else [ids.bos]
     if section.task == "image":
         return [special(ids, "t2i"), *bos, *encode_text(content, tokenizer, ids)]
     task = [special(ids, "r2i")] if section.task == "think_image" else []
     if section.template == "plain":
-        return [*task, *bos, *encode_text(content, tokenizer, ids)]
+        return [*task, *bos, *encode_text(f"{front}{_joined(history, section)}{text}", tokenizer, ids)]
+    if section.shots is not None:
+        history = [(who, f"{front}{said}" if who == "user" else said) for who, said in history]
     return [*task, *bos, *_turns([*history, ("user", content)], section.legacy_eot, tokenizer, ids)]
+
+
+def _joined(history: Sequence[tuple[str, str]], section: DataSection) -> str:
+    """Solved rows as text, each behind its separator."""
+    after = {"user": section.delimiter, "assistant": section.shots.separator if section.shots else ""}
+    return "".join(f"{said}{after.get(who, '')}" for who, said in history)
 
 
 def _turns(

@@ -1,7 +1,7 @@
 """Rows of a data section, whatever its source: prompt, answer, response, image, id and the other columns."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from unigrpo.config import DataSection
 from unigrpo.config.sources import COLUMNS, DATA_RULES, GENERATED, is_pattern
 from unigrpo.data.files import SUFFIXES, Record, as_plain, read_file
 from unigrpo.data.gsm8k import gsm8k
+from unigrpo.data.wording import worded
 from unigrpo.errors import ConfigError, DataError
 
 HISTORY = "__history__"
@@ -175,6 +176,9 @@ def row_of(record: Record, section: DataSection, require: tuple[str, ...], asks:
     Raises:
         DataError: a column is missing, empty, or of the wrong kind.
     """
+    if section.wording:
+        record = Record(record.name, record.where, record.values | {"prompt": worded(record, section)})
+        section = replace(section, columns={k: v for k, v in section.columns.items() if k != "prompt"})
     found: dict[str, Any] = {}
     columns = {name: _first(record, section.columns.get(name, name)) for name in COLUMNS}
     for name, column in columns.items():

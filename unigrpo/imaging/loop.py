@@ -24,6 +24,7 @@ from unigrpo.models.magvit import Magvit
 from unigrpo.models.magvit_config import MagvitConfig
 from unigrpo.models.magvit_folder import load_magvit, save_magvit
 from unigrpo.models.seeding import private_seed
+from unigrpo.profiling import Recorder
 from unigrpo.progress import progress
 from unigrpo.stopping import stoppable
 from unigrpo.tracking import Tracker
@@ -77,15 +78,19 @@ def train_tokenizer(
     with (
         progress("Image tokenizer", config.steps, engine.step_count, SHOW) as bar,
         stoppable(run, engine.step_count, save, config.checkpoint.background) as saves,
+        Recorder(config.tracking, run, engine.step_count) as recorder,
     ):
         while engine.step_count < config.steps:
+            recorder.at(engine.step_count)
             started = time.perf_counter()
             rows = rows_of_step(len(pictures_nHW3), config.batch_size, config.seed, engine.step_count)
             metrics = _step(engine, network, pictures_nHW3[rows], config)
             done = engine.step_count
             if held_out_nHW3 is not None and (done == config.steps or done % config.held_out_every == 0):
                 metrics |= measure(tokenizer, held_out_nHW3)
-            tracker.log(done, metrics | {"time/step": time.perf_counter() - started})
+            times = {"time/step": time.perf_counter() - started}
+            tracker.log(done, metrics | times)
+            recorder.took(done - 1, times)
             bar.update(metrics)
             if done == config.steps or done % config.checkpoint.every == 0:
                 saves.now(done)

@@ -1,6 +1,7 @@
 """LLaDA: a Llama block used in both directions, with the tensor names of the published checkpoints.
 
-B sequences, T tokens, V vocabulary, D model width, H heads, K width of a head, M width of the feed-forward layer.
+B sequences, T tokens, W tokens of a window, S tokens that are asked for, V vocabulary, D model width, H heads, K width
+of a head, M width of the feed-forward layer.
 
 Source: Large Language Diffusion Models (arXiv:2502.09992).
 """
@@ -12,14 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
-from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_pos_emb
+from transformers.models.llama.modeling_llama import LlamaRMSNorm, rotate_half
 
+from unigrpo.algo.likelihood import UseOfHead
+from unigrpo.models.embedding import TokenEmbedding
+from unigrpo.models.keys_values import KeysValues
 from unigrpo.models.llada_config import LladaConfig
 from unigrpo.types import Support
 
-UseOfHead = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 Rope = tuple[Tensor, Tensor]
 """Cosine and sine of each position's angles, [B or 1, T, K] float32."""
+Asked = slice | Tensor
+"""Some tokens of each sequence: a part, or their numbers [B, S]."""
+ALL = slice(None)
 
 
 class LLaDABlock(nn.Module):
@@ -41,44 +47,59 @@ class LLaDABlock(nn.Module):
         self.up_proj = nn.Linear(width, inner, bias=False)
         self.ff_out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x_BTD: Tensor, rope: Rope, visible_B11T: Tensor | None) -> Tensor:
-        """Return the next residual stream, [B, T, D]."""
-        x_BTD = x_BTD + self.attend(self.attn_norm(x_BTD), rope, visible_B11T)
-        normed_BTD = self.ff_norm(x_BTD)
-        return x_BTD + self.ff_out(functional.silu(self.ff_proj(normed_BTD)) * self.up_proj(normed_BTD))
+    def forward(
+        self,
+        x_BTD: Tensor,
+        rope: Rope,
+        visible_B11T: Tensor | None,
+        asked: Asked = ALL,
+        kept: KeysValues | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """Return the next residual stream of the tokens asked for, [B, S, D]; see `LLaDAModelLM.hidden_states`."""
+        attended_BSD = self.attend(self.attn_norm(x_BTD), rope, visible_B11T, asked, kept, layer)
+        x_BSD = taken(x_BTD, asked) + attended_BSD
+        normed_BSD = self.ff_norm(x_BSD)
+        return x_BSD + self.ff_out(functional.silu(self.ff_proj(normed_BSD)) * self.up_proj(normed_BSD))
 
-    def attend(self, x_BTD: Tensor, rope: Rope, visible_B11T: Tensor | None) -> Tensor:
-        """Return the attention output, [B, T, D]; the rotation is in float32 (`rope_full_precision`)."""
-        q_BHTK, k_BHTK, v_BHTK = (
-            projection(x_BTD).unflatten(-1, (-1, self.head_width)).transpose(1, 2)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+    def attend(
+        self,
+        x_BTD: Tensor,
+        rope: Rope,
+        visible_B11T: Tensor | None,
+        asked: Asked = ALL,
+        kept: KeysValues | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """Return the attention output, [B, S, D]; the rotation is in float32 (`rope_full_precision`)."""
+        q_BHSK, k_BHTK, v_BHTK = (
+            projection(tokens).unflatten(-1, (-1, self.head_width)).transpose(1, 2)
+            for projection, tokens in ((self.q_proj, taken(x_BTD, asked)), (self.k_proj, x_BTD), (self.v_proj, x_BTD))
         )
-        q_rotated, k_rotated = apply_rotary_pos_emb(q_BHTK.float(), k_BHTK.float(), *rope)
-        out_BHTK = functional.scaled_dot_product_attention(
-            q_rotated.to(v_BHTK.dtype), k_rotated.to(v_BHTK.dtype), v_BHTK, visible_B11T, enable_gqa=self.grouped
+        q_BHSK, k_BHTK = rotated(q_BHSK, rope, asked), rotated(k_BHTK, rope)
+        if kept is not None:
+            k_BHTK, v_BHTK = kept.renewed(layer, k_BHTK, v_BHTK)
+        out_BHSK = functional.scaled_dot_product_attention(
+            q_BHSK, k_BHTK, v_BHTK, visible_B11T, enable_gqa=self.grouped
         )
-        return self.attn_out(out_BHTK.transpose(1, 2).flatten(2))
+        return self.attn_out(out_BHSK.transpose(1, 2).flatten(2))
 
 
 class LLaDAHead(nn.Linear):
-    """The LM head, which can multiply a slice of its rows alone.
+    """The LM head, which can multiply a slice of its rows alone, or lend its weight.
 
-    The slice is taken in `forward`, where engines that shard parameters have gathered them.
+    The weight is used in `forward`, where engines that shard parameters have gathered it.
     """
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, hidden_D: Tensor, start: int = 0, stop: int | None = None, use: UseOfHead | None = None
     ) -> Tensor:
-        """Return the logits of the ids from start up to stop, [..., stop - start], or what `use` makes of them.
+        """Return the logits of the ids from start up to stop, [..., stop - start], or what `use` makes of the weight.
 
         Args:
-            use: is given what makes logits of hidden states, and the hidden states.
+            use: is given the whole weight [V, D] and the hidden states.
         """
-
-        def logits(part_D: Tensor) -> Tensor:
-            return functional.linear(part_D, self.weight[start:stop])
-
-        return logits(hidden_D) if use is None else use(logits, hidden_D)
+        return use(self.weight, hidden_D) if use else functional.linear(hidden_D, self.weight[start:stop])
 
 
 class LLaDATransformer(nn.Module):
@@ -89,21 +110,30 @@ class LLaDATransformer(nn.Module):
 
     def __init__(self, config: LladaConfig):
         super().__init__()
-        self.wte = nn.Embedding(config.rows, config.d_model)
+        self.wte: nn.Embedding = TokenEmbedding(config.rows, config.d_model)
         self.blocks = nn.ModuleList(LLaDABlock(config) for _ in range(config.n_layers))
         self.ln_f = LlamaRMSNorm(config.d_model, eps=config.rms_norm_eps)
         self.ff_out = LLaDAHead(config.d_model, config.rows, bias=False)
 
-    def forward(self, tokens_BT: Tensor, rope: Rope, visible_B11T: Tensor | None) -> Tensor:
-        """Return the hidden states after the last norm, [B, T, D]."""
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        rope: Rope,
+        visible_B11T: Tensor | None,
+        asked: Asked = ALL,
+        kept: KeysValues | None = None,
+    ) -> Tensor:
+        """Return the hidden states of the tokens asked for after the last norm, [B, S, D]."""
         x_BTD = self.wte(tokens_BT)
         # Not tied to train(): nothing else depends on the mode, and a forgotten train() would cost the memory saved.
         recompute = self.gradient_checkpointing and torch.is_grad_enabled()
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks):
+            # Of the last block nobody reads the other tokens; their keys and values it makes all the same.
+            wanted = asked if layer == len(self.blocks) - 1 else ALL
             if recompute:
-                x_BTD = self._gradient_checkpointing_func(block.__call__, x_BTD, rope, visible_B11T)
+                x_BTD = self._gradient_checkpointing_func(block.__call__, x_BTD, rope, visible_B11T, wanted)
             else:
-                x_BTD = block(x_BTD, rope, visible_B11T)
+                x_BTD = block(x_BTD, rope, visible_B11T, wanted, kept, layer)
         return self.ln_f(x_BTD)
 
 
@@ -145,20 +175,31 @@ class LLaDAModelLM(PreTrainedModel):
         self.transformer.ff_out.weight = new_embeddings.weight
 
     def hidden_states(
-        self, input_ids_BT: Tensor, key_mask_BT: Tensor | None = None, position_ids_BT: Tensor | None = None
+        self,
+        input_ids_BT: Tensor,
+        key_mask_BT: Tensor | None = None,
+        position_ids_BT: Tensor | None = None,
+        asked: Asked = ALL,
+        kept: KeysValues | None = None,
     ) -> Tensor:
-        """Return the hidden states after the last norm, [B, T, D], without logits.
+        """Return the hidden states after the last norm, [B, S, D], without logits.
 
         Args:
             input_ids_BT: [B, T] int64.
             key_mask_BT: [B, T] bool, True where a token is visible to all; None when all are. The hidden states of the
-                other tokens are meaningless.
+                other tokens are meaningless. Or what `attention_mask`, where a GPU waits, made of it.
             position_ids_BT: [B, T] int64; by default 0 to T - 1, pads counted.
+            asked: the tokens whose states are returned, a slice or numbers [B, S]; others cost less in the last block.
+            kept: keys and values from earlier calls. Only the tokens of its window are computed, with `asked` counted
+                from its start; what they see of the others is what was kept. Without gradient.
         """
         if position_ids_BT is None:
             position_ids_BT = torch.arange(input_ids_BT.shape[1], device=input_ids_BT.device)[None]
-        rope = rope_tables(position_ids_BT, self.config.d_model // self.config.n_heads, self.config.rope_theta)
-        return self.transformer(input_ids_BT, rope, attention_mask(key_mask_BT))
+        window = ALL if kept is None else kept.window
+        rope = rope_tables(
+            position_ids_BT[:, window], self.config.d_model // self.config.n_heads, self.config.rope_theta
+        )
+        return self.transformer(input_ids_BT[:, window], rope, attention_mask(key_mask_BT), asked, kept)
 
     def head_logits(self, hidden_D: Tensor, support: Support | None = None) -> Tensor:
         """Return float32 logits, [..., stop - start], -inf at the banned ids; other rows are not multiplied.
@@ -171,17 +212,12 @@ class LLaDAModelLM(PreTrainedModel):
             return self.transformer.ff_out(hidden_D).float()
         return without_banned(self.transformer.ff_out(hidden_D, support.start, support.stop).float(), support)
 
-    def in_head(self, hidden_D: Tensor, support: Support, use: UseOfHead) -> Tensor:
-        """Return what `use(logits_of, hidden_D)` makes within one forward of the LM head.
+    def in_head(self, hidden_D: Tensor, use: UseOfHead) -> Tensor:
+        """Return what `use(weight_VD, hidden_D)` makes within one forward of the LM head.
 
-        However often `logits_of` is called, engines that shard the head bring it together once, and as often on one
-        rank as on the others.
+        Engines that shard the head bring it together for that, as often on one rank as on the others.
         """
-
-        def inside(linear: Callable[[Tensor], Tensor], states_D: Tensor) -> Tensor:
-            return use(lambda part_D: without_banned(linear(part_D).float(), support), states_D)
-
-        return self.transformer.ff_out(hidden_D, support.start, support.stop, inside)
+        return self.transformer.ff_out(hidden_D, use=use)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, position_ids: Tensor | None = None
@@ -209,10 +245,11 @@ def without_banned(logits: Tensor, support: Support) -> Tensor:
 def attention_mask(key_mask_BT: Tensor | None) -> Tensor | None:
     """Return the key mask as attention takes it, [B, 1, 1, T] bool, or None when every token is visible.
 
+    What it has returned before it returns as it is.
     A row without any visible token sees all of them: nobody reads its output, and a softmax over nothing would be NaN.
     """
-    if key_mask_BT is None:
-        return None
+    if key_mask_BT is None or key_mask_BT.ndim == 4:
+        return key_mask_BT
     if key_mask_BT.dtype != torch.bool or key_mask_BT.ndim != 2:
         found = f"{key_mask_BT.dtype} of shape {tuple(key_mask_BT.shape)}"
         raise ValueError(f"key_mask_BT must be bool of shape [B, T], True where a token is visible, but is {found}.")
@@ -232,6 +269,22 @@ def rope_tables(positions_BT: Tensor, head_width: int, theta: float) -> Rope:
     angles = positions_BT[..., None].float() * (1.0 / theta**exponents)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
+
+
+def taken(x_BTD: Tensor, asked: Asked) -> Tensor:
+    """Return the rows of some tokens of each sequence, [B, S, D]; of all sequences alike where B is 1."""
+    if isinstance(asked, slice):
+        return x_BTD[:, asked]
+    if len(x_BTD) == 1:
+        return x_BTD[0, asked]
+    return x_BTD[torch.arange(len(asked), device=asked.device)[:, None], asked]
+
+
+def rotated(x_BHTK: Tensor, rope: Rope, asked: Asked = ALL) -> Tensor:
+    """Return queries or keys turned by their positions' angles, in float32 and back."""
+    cos_B1TK, sin_B1TK = (taken(table_BTK, asked)[:, None] for table_BTK in rope)
+    wide_BHTK = x_BHTK.float()
+    return (wide_BHTK * cos_B1TK + rotate_half(wide_BHTK) * sin_B1TK).to(x_BHTK.dtype)
 
 
 AutoConfig.register("llada", LladaConfig)

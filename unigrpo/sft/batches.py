@@ -1,4 +1,4 @@
-"""Batches for supervised fine-tuning: length buckets, and noise as a function of the run's seed.
+"""The tensors of a batch for supervised fine-tuning, and the order of batches in memory.
 
 B sequences, T tokens.
 """
@@ -106,34 +106,3 @@ def _unconditional(example: Example, eos: int) -> Example:
     assert example.unconditional is not None
     silence = np.full_like(example.response_tokens, eos)
     return replace(example, prompt_tokens=example.unconditional, response_tokens=silence)
-
-
-class BatchStream:
-    """Batch after batch of examples, epoch after epoch; batch `step` is a function of the seed and `step` alone."""
-
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        section: SFTSection,
-        ids: IdTable,
-        *,
-        seed: int,
-        batch_size: int,
-        pad_to: int | None = None,
-    ):
-        self.examples, self.section, self.ids, self.seed, self.pad_to = examples, section, ids, seed, pad_to
-        self.lengths = [
-            len(example.prompt_tokens) + len(example.response_tokens) + len(example.image_tokens)
-            for example in examples
-        ]
-        self.size = min(batch_size, len(examples))
-        self._epoch: tuple[int, list[list[int]]] = (-1, [])
-
-    def batch(self, step: int) -> SFTBatch:
-        """The batch of one optimiser step (0-based)."""
-        epoch, index = divmod(step, len(self.examples) // self.size)
-        if self._epoch[0] != epoch:
-            self._epoch = (epoch, epoch_order(self.lengths, self.size, self.seed, epoch))
-        chosen = [self.examples[row] for row in self._epoch[1][index]]
-        noise_key = key(self.seed, step, "sft noise")
-        return collate(chosen, self.section, self.ids, noise_key=noise_key, pad_to=self.pad_to)

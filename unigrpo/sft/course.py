@@ -1,50 +1,18 @@
-"""What each optimiser step of supervised fine-tuning learns from, and the loss of it.
-
-B sequences, T tokens.
-"""
+"""What each optimiser step of supervised fine-tuning learns from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
-
-import torch
+from dataclasses import dataclass
 
 from unigrpo.config import SFTConfig, streams_of
+from unigrpo.data.protocols import Images
 from unigrpo.data.shards.stream import State
-from unigrpo.models.load import Policy
-from unigrpo.sft.batches import BatchStream, SFTBatch
-from unigrpo.sft.loss import learned, sft_loss
-from unigrpo.sft.noise import image_weights
+from unigrpo.sft.shares import Share, share_out
 from unigrpo.sft.streamed import StreamedBatches
-from unigrpo.sft.streams import Stream
+from unigrpo.sft.streams import Stream, waited
 from unigrpo.sft.turns import Turns
-from unigrpo.types import Metrics
 
-
-class Batches(Protocol):
-    """Batch after batch of one stream, each a function of its number."""
-
-    def batch(self, step: int) -> SFTBatch:
-        """The batch of this number (0-based)."""
-        ...
-
-
-def batch_loss(policy: Policy, batch: SFTBatch, ends: bool = False) -> torch.Tensor:
-    """The part of a step's loss that comes from some sequences of one stream.
-
-    Args:
-        ends: the two ends of an image are learned too, though they are seen.
-    """
-    device = next(policy.model.parameters()).device
-    tokens_BT, masked_BT = batch.tokens_BT.to(device), batch.masked_BT.to(device)
-    return sft_loss(
-        policy.model,
-        tokens_BT.masked_fill(masked_BT, policy.ids.mask),
-        None if batch.key_mask_BT.all() else batch.key_mask_BT.to(device),
-        tokens_BT,
-        learned(batch, policy.ids, ends).to(device),
-        batch.weight_B,
-    )
+JUDGED = 8
+"""Most batches of a validation loss."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,19 +21,21 @@ class Course:
 
     streams: Mapping[str, Stream]
     turns: Turns
-    ends: frozenset[str]
-    """The streams whose loss has the ends of the image in it."""
     micro_batch: int
     accumulation: int = 1
+    codes: int = 0
+    """Those of a picture."""
 
     @classmethod
-    def of(cls, config: SFTConfig, streams: Mapping[str, Stream]) -> "Course":
+    def of(cls, config: SFTConfig, streams: Mapping[str, Stream], images: Images | None) -> "Course":
         """That of a run."""
-        sections = streams_of(config)
-        drawn = [name for name, section in sections.items() if section.data.task == "image"]
-        ends = frozenset(drawn if config.sft.image_ends else ())
-        turns = Turns(sections, config.seed)
-        return cls(streams, turns, ends, config.sft.micro_batch, config.sft.accumulation)
+        turns = Turns(streams_of(config), config.seed)
+        return cls(streams, turns, config.sft.micro_batch, config.sft.accumulation, images.tokens if images else 0)
+
+    @property
+    def waited(self) -> float:
+        """Seconds that somebody has waited for data that is streamed."""
+        return waited(self.streams)
 
     def positions(self, step: int) -> dict[str, State]:
         """Where a run that goes on with `step` finds its streamed data again, for its checkpoint; JSON."""
@@ -73,49 +43,31 @@ class Course:
         batches = {name: stream.batches for name, stream in self.streams.items()}
         return {name: it.state(upcoming[name]) for name, it in batches.items() if isinstance(it, StreamedBatches)}
 
-    def backward(self, policy: Policy, step: int) -> Metrics:
-        """Accumulates the gradient of the weighted sum of the losses, and returns it with those of each stream.
+    def shares(self, step: int, world: int = 1) -> list[Share]:
+        """What each of `world` processes learns from in a step: the same samples, however many they are."""
+        numbers = range(step * self.accumulation, (step + 1) * self.accumulation)
+        turns = [self.turns.of(number) for number in numbers]
+        drawn = [(name, turn[name]) for name in self.streams for turn in turns if name in turn]
+        return share_out(
+            [(name, self.streams[name].batches.size) for name, _ in drawn],
+            lambda at: self.streams[drawn[at][0]].batches.samples(drawn[at][1]),
+            self.micro_batch,
+            world,
+            self.codes,
+        )
 
-        The loss of a stream is its mean over those batches of the step that have it.
-        """
-        losses: dict[str, list[float]] = {}
-        samples = 0
-        for number in range(step * self.accumulation, (step + 1) * self.accumulation):
-            for name, index in self.turns.of(number).items():
-                batch = self._batch(policy, name, self.streams[name].batches, index)
-                losses.setdefault(name, []).append(self._learn(policy, name, batch))
-                samples += len(batch)
-        total = sum(self.streams[name].coefficient * sum(found) for name, found in losses.items()) / self.accumulation
-        means = {f"loss/{name}": sum(found) / len(found) for name, found in losses.items() if name}
-        return {"loss": total, **means, "samples": float(samples)}
-
-    def _learn(self, policy: Policy, name: str, batch: SFTBatch) -> float:
-        factor, found = self.streams[name].coefficient / self.accumulation, 0.0
-        for at in range(0, len(batch), self.micro_batch):
-            loss = batch_loss(policy, batch.rows(slice(at, at + self.micro_batch)), name in self.ends)
-            if loss.requires_grad:
-                (factor * loss).backward()
-            found += float(loss.detach())
-        return found
-
-    def _batch(self, policy: Policy, name: str, stream: Batches, index: int) -> SFTBatch:
-        """A batch whose weights count the ends of images where they are learned."""
-        batch = stream.batch(index)
-        return replace(batch, weight_B=image_weights(learned(batch, policy.ids, True))) if name in self.ends else batch
-
-    @torch.no_grad()
-    def held_out_losses(self, policy: Policy) -> Metrics:
-        """The held-out loss of each stream that has one, and their weighted sum; empty when none has."""
-        losses = {name: self._held_out(policy, name, it.held_out) for name, it in self.streams.items() if it.held_out}
-        total = sum(self.streams[name].coefficient * loss for name, loss in losses.items())
-        named = {f"sft/held_out_loss/{name}": loss for name, loss in losses.items() if name}
-        return {"sft/held_out_loss": total} | named if losses else {}
-
-    def _held_out(self, policy: Policy, name: str, stream: BatchStream, batches: int = 8) -> float:
-        """Mean loss over fixed batches with fixed noise."""
-        count = min(batches, len(stream.examples) // stream.size)
-        found = (self._batch(policy, name, stream, step) for step in range(count))
-        return sum(float(batch_loss(policy, batch, name in self.ends)) for batch in found) / count
+    def held_out(self, world: int = 1) -> list[Share]:
+        """What each of `world` processes judges by; none where nothing is held out."""
+        streams = {name: stream.held_out for name, stream in self.streams.items() if stream.held_out}
+        fixed = [
+            (name, step) for name, it in streams.items() for step in range(min(JUDGED, len(it.examples) // it.size))
+        ]
+        if not fixed:
+            return []
+        sizes = [(name, streams[name].size) for name, _ in fixed]
+        return share_out(
+            sizes, lambda at: streams[fixed[at][0]].samples(fixed[at][1]), self.micro_batch, world, self.codes
+        )
 
     def describe(self, config: SFTConfig) -> str:
         """What one optimiser step learns from, in words."""
@@ -127,4 +79,5 @@ class Course:
         ]
         most = sum(max(names.values()) for names in choices.values()) * self.accumulation
         times = f"{self.accumulation} x ({', '.join(parts)})" if self.accumulation > 1 else ", ".join(parts)
-        return f"One optimiser step learns from {most} samples: {times}; {self.micro_batch} at a time."
+        over = f" over {config.cluster.ranks} ranks" if config.cluster.ranks > 1 else ""
+        return f"One optimiser step learns from {most} samples{over}: {times}; {self.micro_batch} at a time."

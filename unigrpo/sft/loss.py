@@ -5,14 +5,11 @@ B sequences, T tokens.
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from unigrpo.algo.likelihood import token_logprobs
 from unigrpo.models.ids import IdTable
 from unigrpo.sft.batches import SFTBatch
-
-
-def _cross_entropy(model, hidden_nD: Tensor, targets_n: Tensor) -> Tensor:
-    return torch.nn.functional.cross_entropy(model.head_logits(hidden_nD), targets_n, reduction="none")
+from unigrpo.types import Support
 
 
 def learned(batch: SFTBatch, ids: IdTable, ends: bool = False) -> Tensor:
@@ -42,17 +39,15 @@ def sft_loss(
         learned_BT: bool, the positions that are learned.
         weight_B: of each masked token of a sequence: 1 / (p * answer length * sequences) gives the loss of text, and
             1 / tokens the mean of images.
-        chunk: rows of logits that exist at one time.
+        chunk: tokens whose logits exist at one time.
 
     Source: MMaDA (arXiv:2505.15809), equation 2, per answer length as in LLaDA's released guidelines; for images its
         released trainer, after MaskGIT (arXiv:2202.04200).
     """
-    hidden_nD = model.hidden_states(input_BT, key_mask_BT)[learned_BT]
-    targets_n = targets_BT[learned_BT]
-    weight_n = weight_B.float().to(input_BT.device)[:, None].expand(learned_BT.shape)[learned_BT]
-    total = torch.zeros((), device=input_BT.device)
-    for at in range(0, len(targets_n), chunk):
-        part = slice(at, at + chunk)
-        losses_n = checkpoint(_cross_entropy, model, hidden_nD[part], targets_n[part], use_reentrant=False)
-        total = total + (losses_n * weight_n[part]).sum()
-    return total
+    seen_BT = torch.ones_like(learned_BT) if key_mask_BT is None else key_mask_BT
+    weight_BT = weight_B.float().to(input_BT.device)[:, None] * learned_BT
+    whole = Support(start=0, stop=model.config.rows)
+    logprobs_BT = token_logprobs(
+        model, input_BT, seen_BT, targets_BT, learned_BT, [whole], chunk, slopes=lambda _: -weight_BT
+    )
+    return -(weight_BT * logprobs_BT).sum()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from unigrpo.algo.random import key
 from unigrpo.config import DataSection, SFTConfig, StreamSection, sets_of, streams_data, streams_of
@@ -13,22 +14,47 @@ from unigrpo.data.shards.stream import SetStream, State
 from unigrpo.data.shards.windows import Windows
 from unigrpo.data.sight import check_images
 from unigrpo.errors import ConfigError
-from unigrpo.models.load import Policy
+from unigrpo.models.ids import IdTable
 from unigrpo.progress import console
-from unigrpo.sft.batches import BatchStream, check_thought
+from unigrpo.sft.batches import check_thought
+from unigrpo.sft.kept import BatchStream
 from unigrpo.sft.streamed import StreamedBatches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """One kind of example: how it is batched, in training and held out, and the factor of its loss."""
+    """One kind of example: how it is batched, in training and held out."""
 
     batches: BatchStream | StreamedBatches
-    held_out: BatchStream | None
-    coefficient: float
+    held_out: BatchStream | None = None
 
 
-def load_streams(config: SFTConfig, policy: Policy, images: Images | None) -> dict[str, Stream]:
+class Reader(Protocol):
+    """What reading takes of a policy."""
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """Its tokenizer."""
+        ...
+
+    @property
+    def ids(self) -> IdTable:
+        """Its ids."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextSide:
+    """What reading takes of a policy that is elsewhere."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    ids: IdTable
+
+
+def load_streams(config: SFTConfig, policy: Reader, images: Images | None) -> dict[str, Stream]:
     """Loads the examples of all streams, by name; a run without `streams` has one, of no name.
 
     Raises:
@@ -76,7 +102,7 @@ def close_streams(streams: Mapping[str, Stream]) -> None:
 
 
 def _streamed(
-    config: SFTConfig, name: str, section: StreamSection, policy: Policy, images: Images | None, pool: Pool
+    config: SFTConfig, name: str, section: StreamSection, policy: Reader, images: Images | None, pool: Pool
 ) -> StreamedBatches:
     """The batches of a stream that is read while it is used."""
     prefix = f"streams.{name}." if name else ""
@@ -92,10 +118,7 @@ def _streamed(
         sets[part] = SetStream(one, maker, pool, seed=key(seed, part, one.seed), ahead=int(size * share), key=where)
     shuffle = any(one.shuffle for one in data.values())
     batches = Windows(sets, weights, batch_size=section.batch_size, size=size, seed=seed, shuffle=shuffle, key=prefix)
-    return StreamedBatches(
-        batches, data, pool, config.sft, policy.ids, images,
-        seed=seed, pad_to=section.pad_to, visible_pads=config.model.legacy_visible_pads, prefix=prefix or "sft.",
-    )  # fmt: skip
+    return StreamedBatches(batches, pool, seed=seed)
 
 
 def _seed(config: SFTConfig, name: str) -> int:
@@ -103,7 +126,7 @@ def _seed(config: SFTConfig, name: str) -> int:
 
 
 def _load(
-    config: SFTConfig, name: str, section: StreamSection, policy: Policy, images: Images | None, pool: Pool
+    config: SFTConfig, name: str, section: StreamSection, policy: Reader, images: Images | None, pool: Pool
 ) -> Stream:
     prefix = f"streams.{name}." if name else ""
 
@@ -114,12 +137,10 @@ def _load(
             check_thought(example, section.pad_to, prefix or "sft.")
         return examples
 
-    shared = {"seed": _seed(config, name), "batch_size": section.batch_size, "pad_to": section.pad_to}
-    # What is held out is judged as it will be used, with its prompt.
-    whole = replace(config.sft, condition_dropout=0.0)
-    held_out = BatchStream(load(section.held_out), whole, policy.ids, **shared) if section.held_out else None
+    shared = {"seed": _seed(config, name), "batch_size": section.batch_size}
+    held_out = BatchStream(load(section.held_out), **shared) if section.held_out else None
     if streams_data(section):
-        return Stream(_streamed(config, name, section, policy, images, pool), held_out, section.coefficient)
+        return Stream(_streamed(config, name, section, policy, images, pool), held_out)
     examples = load(section.data)
     if len(examples) < section.batch_size:
         raise ConfigError(
@@ -127,7 +148,7 @@ def _load(
             f"batch holds one twice: set it to {len(examples)} or less, or give more data."
         )
     _report_cuts(examples, config.sft.max_length, name)
-    return Stream(BatchStream(examples, config.sft, policy.ids, **shared), held_out, section.coefficient)
+    return Stream(BatchStream(examples, **shared), held_out)
 
 
 def _report_cuts(examples: list[Example], limit: int, name: str) -> None:

@@ -28,7 +28,7 @@ def test_what_takes_too_long_is_stopped_by_an_alarm_and_the_child_stays(make, ho
     pool = make("attack", seconds=0.3, workers=1)
     start = time.monotonic()
     assert attacked(pool, how) == Outcome(fault="timeout", note="stopped after 0.3 s")
-    assert time.monotonic() - start < 0.3 * 2.5 + 1
+    assert time.monotonic() - start < 0.3 * 2.5 + 4
     assert pool.restarts == 0
 
 
@@ -76,7 +76,7 @@ def test_a_call_whose_child_was_killed_from_outside_is_asked_once_more(make, tmp
     outcomes = []
     thread = threading.Thread(target=lambda: outcomes.extend(pool.call([{"file": str(file), "seconds": 0.5}])))
     thread.start()
-    assert eventually(5, lambda: file.exists() and file.read_text().endswith("\n"))
+    assert eventually(30, lambda: file.exists() and file.read_text().endswith("\n"))
     first = int(file.read_text())
     os.kill(first, signal.SIGKILL)
     thread.join()
@@ -89,7 +89,7 @@ def test_a_child_that_was_killed_while_idle_costs_no_call_its_second_chance(make
     pool = make("write_pid_and_wait", workers=1)
     [outcome] = pool.call([{"file": str(tmp_path / "pid"), "seconds": 0}])
     os.kill(outcome.value, signal.SIGKILL)
-    assert ends_within(2, outcome.value)
+    assert ends_within(30, outcome.value)
     [again] = pool.call([{"file": str(tmp_path / "pid"), "seconds": 0}])
     assert again.value != outcome.value
     assert pool.restarts == 1
@@ -152,7 +152,7 @@ def test_processes_that_a_stopped_call_left_behind_are_ended(make, tmp_path):
     assert pool.call([{"file": str(file), "then": "loop_in_c"}]) == [
         Outcome(fault="timeout", note="killed after 2.25 s")
     ]
-    assert ends_within(2, int(file.read_text()))
+    assert ends_within(30, int(file.read_text()))
 
 
 def test_processes_that_a_call_left_behind_end_with_the_pool(make, tmp_path):

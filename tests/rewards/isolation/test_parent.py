@@ -48,14 +48,14 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path, then):
     )
     assert program.stdout is not None
     idle = int(program.stdout.readline())
-    assert eventually(10, lambda: file.exists() and file.read_text().endswith("\n"))
+    assert eventually(30, lambda: file.exists() and file.read_text().endswith("\n"))
     busy = [pid for pid in descendants(program.pid) if pid != idle]
     time.sleep(0.1)
     program.kill()
     program.communicate()
     assert len(busy) >= 3  # two guards and a worker
     for pid in [idle, int(file.read_text()), *busy]:
-        assert ends_within(2, pid)
+        assert ends_within(30, pid)
 
 
 def descendants(pid: int) -> list[int]:
@@ -71,7 +71,7 @@ def descendants(pid: int) -> list[int]:
 def test_a_program_that_does_not_close_its_pool_ends_at_once_and_in_silence():
     start = time.monotonic()
     pid = ran("p = pool('sleep'); print(p.call([dict(seconds=0)])[0].value)")
-    assert ends_within(2, int(pid))
+    assert ends_within(30, int(pid))
     assert time.monotonic() - start < 15
 
 
@@ -91,7 +91,7 @@ def test_a_program_that_ends_while_a_thread_waits_for_a_verifier_ends_in_silence
         time.sleep(0.3)
         """
     )
-    assert ends_within(2, int(pid))
+    assert ends_within(30, int(pid))
 
 
 def test_an_interrupt_reaches_the_caller_at_once():

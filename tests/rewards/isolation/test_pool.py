@@ -208,6 +208,27 @@ def test_an_interpreter_that_is_not_there_is_an_error(make):
         make("echo", python="/bin/true").call([{"value": 1}])
 
 
+@pytest.mark.parametrize("killed", [2, 3])
+def test_a_child_that_is_killed_as_it_loads_is_started_again(tmp_path, killed):
+    """As a system out of memory does. After the third in a row the verifier counts as one that cannot be loaded."""
+    (tmp_path / "killed.py").write_text(
+        "import os\n"
+        "with open(__file__ + '.times', 'a+') as file:\n"
+        "    file.write('x')\n"
+        "    file.seek(0)\n"
+        f"    os.kill(os.getpid(), 9 if len(file.read()) <= {killed} else 0)\n"
+        "def f(): return 'found'\n"
+    )
+    pool = Pool(f"{tmp_path}/killed.py:f")
+    if killed < 3:
+        assert pool.call([{}]) == [Outcome(value="found")]
+        assert pool.restarts == killed
+    else:
+        with pytest.raises(RewardError, match=r"ended before it had loaded .* ended by SIGKILL"):
+            pool.call([{}])
+        assert pool.call([{}]) == [Outcome(value="found")]
+
+
 def test_sympy_would_not_use_what_no_alarm_interrupts(make):
     names = ["SYMPY_GROUND_TYPES", "MPMATH_NOGMPY", "OMP_NUM_THREADS"]
     assert [o.value for o in make("variable").call([{"name": name} for name in names])] == ["python", "1", "1"]
@@ -224,7 +245,7 @@ def test_children_end_with_close_and_with_the_pool(make):
     forgotten = Pool(f"{VERIFIERS}:sleep")
     [outcome] = forgotten.call([{"seconds": 0}])
     del forgotten
-    assert eventually(2, lambda: not os.path.exists(f"/proc/{outcome.value}"))
+    assert eventually(30, lambda: not os.path.exists(f"/proc/{outcome.value}"))
 
 
 def test_close_fails_the_calls_that_are_under_way(make):

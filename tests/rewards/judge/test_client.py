@@ -31,7 +31,7 @@ def test_a_server_that_hangs_is_asked_again_after_the_timeout(server, judge, sco
     started = time.monotonic()
     (score,) = scores(judge(server, timeout=0.3), "0.75")
     assert score.value == pytest.approx(0.75)
-    assert 0.3 < time.monotonic() - started < 2
+    assert 0.3 < time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -41,7 +41,7 @@ def test_a_server_that_asks_to_wait_is_left_alone_for_so_long(server, judge, sco
     started = time.monotonic()
     (score,) = scores(judge(server, patience=10), "1")
     assert score.value == 1
-    assert 1 <= time.monotonic() - started < 3
+    assert 1 <= time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("wait", ["", "soon", "-5", "nan"])
@@ -65,7 +65,7 @@ def test_what_fails_beyond_patience_is_nan_and_says_why(server, judge, scores, f
     (score,) = scores(judge(server, patience=0.5, timeout=0.2), "1")
     assert math.isnan(score.value)
     assert expected in score.note
-    assert 0.5 <= time.monotonic() - started < 1.5
+    assert 0.5 <= time.monotonic() - started < 4
 
 
 def test_a_server_that_is_not_there_costs_its_patience_once_and_not_for_every_request(judge, scores, free_port):
@@ -74,7 +74,7 @@ def test_a_server_that_is_not_there_costs_its_patience_once_and_not_for_every_re
         started = time.monotonic()
         found = scores(gone, *["1"] * 20)
         assert all(math.isnan(score.value) and "cannot be reached (ConnectError" in score.note for score in found)
-        assert 0.8 <= time.monotonic() - started < 1.6
+        assert 0.8 <= time.monotonic() - started < 4
 
 
 def test_a_request_that_always_fails_ends_although_others_succeed(serve, judge, scores):

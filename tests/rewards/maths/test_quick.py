@@ -64,7 +64,7 @@ def test_required_units_are_left_to_the_verifier():
 def test_long_answers_take_no_time(text):
     start = time.process_time()
     assert not quick(text, "4", OPTIONS)
-    assert time.process_time() - start < 0.1
+    assert time.process_time() - start < 1
 
 
 def test_it_imports_nothing_heavy():

@@ -187,11 +187,18 @@ def test_a_file_that_would_run_code_is_not_read(tmp_path, vocabulary):
         run([str(tmp_path / "code.pt"), str(vocabulary), str(tmp_path / "new")], SMALL)
 
 
-@pytest.mark.slow
-def test_the_full_size_is_converted_whole_and_scores_a_picture(tmp_path, vocabulary, pictures, capsys):
-    published = weights(BlipSizes(), spread=0.03)
+def test_the_network_of_the_published_size_has_a_place_for_every_tensor():
+    published = {name: torch.empty(shape, device="meta") for name, shape in shapes(BlipSizes())}
     assert len(published) == 625
     assert round(sum(t.numel() for name, t in published.items() if "ids" not in name) / 1e5) == 4467
+    ours = convert(published, BlipSizes(), "x")
+    assert (len(ours), round(sum(tensor.numel() for tensor in ours.values()) / 1e5)) == (620, 4462)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_full_size_is_converted_whole_and_scores_a_picture(tmp_path, vocabulary, pictures, capsys):
+    published = weights(BlipSizes(), spread=0.03)
     torch.save(published, tmp_path / "ImageReward.pt")
     run([str(tmp_path / "ImageReward.pt"), str(vocabulary), str(tmp_path / "ir")])
     assert "620 tensors, 446.2 M parameters" in capsys.readouterr().out

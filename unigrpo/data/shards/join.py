@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from unigrpo.config import DataSection, JoinSection
-from unigrpo.data.files import Record, parse_json
+from unigrpo.data.files import LISTS, Record, parse_json
 from unigrpo.data.shards.paths import expand, opened
 from unigrpo.data.shards.read import read_unit
 from unigrpo.data.shards.units import Unit, kind_of
@@ -48,7 +48,10 @@ def _table(path: str, on: str, column: str) -> dict[str, dict[str, Any]]:
 
 
 def _object(file: str) -> dict[str, Any] | None:
-    """The object of a .json file; None when it is a list of rows."""
+    """The object of a .json file, with what belongs to each key; None when it has rows."""
     with opened(file) as content:
-        rows = parse_json(content.read(), file)
-    return rows if isinstance(rows, dict) else None
+        text = content.read()
+    if text.count(b"\n{") and text.lstrip()[:1] == b"{":
+        return None
+    rows = parse_json(text, file)
+    return rows if isinstance(rows, dict) and not any(isinstance(rows.get(name), list) for name in LISTS) else None

@@ -10,6 +10,7 @@ from typing import Any
 from unigrpo.config import DataSection
 from unigrpo.data.files import Record
 from unigrpo.data.generators import digest
+from unigrpo.data.shards import evaluated, seen
 from unigrpo.data.shards.conversations import conversation
 from unigrpo.errors import DataError
 
@@ -25,7 +26,7 @@ REQUESTS = (
     "Tell me what is in this image.",
 )
 """What is asked of a captioned image; a hash of the row's name chooses."""
-IMAGES = ("image", "image_path", "img_path", "file_name", "images")
+IMAGES = ("image", "image_path", "img_path", "file_name", "images", "image_filename")
 _ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
 
 
@@ -91,4 +92,14 @@ LAYOUTS: dict[str, Callable[[Record, DataSection], Values]] = {
     "geoqa": _solved,
     "clevr": _solved,
     "cogent": _solved,
+    "choices": evaluated.choices,
+    "gsm8k": evaluated.gsm8k_rows,
+    "countdown": evaluated.countdown,
+    "sudoku": evaluated.sudoku,
+    "pope": seen.yes_or_no,
+    "mme": seen.yes_or_no,
+    "vqav2": seen.vqav2,
+    "gqa": seen.gqa,
+    "mmmu": seen.mmmu,
+    "vlmevalkit": seen.vlmevalkit,
 }

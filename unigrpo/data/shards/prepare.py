@@ -15,6 +15,7 @@ from unigrpo.data.rows import Row, expand_record, row_of
 from unigrpo.data.shards.broken import Skipped
 from unigrpo.data.shards.codes import KeptCodes, picture_key
 from unigrpo.data.shards.filters import unfit, wrong_length
+from unigrpo.data.shots import Solved, after_shots, solved_rows
 from unigrpo.errors import DataError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Preparer:
     require: tuple[str, ...] = ()
     """The columns that every row must have."""
     kept: KeptCodes | None = field(init=False, default=None)
+    solved: Solved | None = field(init=False, default=None)
 
     @classmethod
     def of(
@@ -131,6 +133,9 @@ class Preparer:
             row = row_of(record, self.section, self.require)
             if reason := unfit(row, self.section.filter):
                 return Skipped(reason)
+            if self.section.shots:
+                self.solved = self.solved or solved_rows(self.section)
+                row = after_shots(row, self.solved, self.section)
             tokens = text_part(row.prompt, self.section, self.tokenizer, self.ids, row.history)
             response = response_of(row, self.tokenizer, self.ids, self.section)
             if reason := wrong_length(len(tokens) + len(response), self.section.filter):

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from unigrpo.config import DataSection
 from unigrpo.config.sources import is_remote
-from unigrpo.data.files import Record, numbered, parse_json, record_of, saved_folder
+from unigrpo.data.files import Record, json_rows, numbered, parse_json, record_of, saved_folder
 from unigrpo.data.gsm8k import gsm8k
 from unigrpo.data.shards import hub, tars
 from unigrpo.data.shards.paths import opened
@@ -126,10 +126,7 @@ def _line(unit: Unit, word: str, place: int, line: bytes) -> Record | DataError:
 
 
 def _list(unit: Unit, file: IO[bytes]) -> Rows:
-    rows = parse_json(file.read(), unit.path)
-    if not isinstance(rows, list):
-        raise DataError(f"{unit.path}: found one {type(rows).__name__}, but a .json file holds a list of rows.")
-    yield from numbered(Path(unit.path), "row", rows)
+    yield from numbered(Path(unit.path), "row", json_rows(file.read(), unit.path))
 
 
 def _csv(unit: Unit, file: IO[bytes]) -> Rows:
