@@ -15,7 +15,7 @@ from ray.util.placement_group import PlacementGroup
 from actors.connect import connect
 from actors.guard import forget
 from actors.placement import Plan, plan, reserve
-from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer, Watch
+from actors.remote import Actors, RemoteLearner, RemoteSampler, RemoteScorer, Watch, introduce
 from actors.spawn import sharded, spawn
 from unigrpo.config import SFTConfig, TrainConfig, tasks_of
 from unigrpo.config.paths import placed
@@ -51,6 +51,7 @@ def started(config: TrainConfig, ids: IdTable, resume_from: Path | None, lost: i
     """
     with joined(config, plan) as (wanted, places):
         crew = spawn(absolute(config), wanted, places, resume_from and resume_from.absolute())
+        introduce(vars(crew), config.cluster.watchdog)
         policy, rollout, reward = (
             Actors(name, getattr(crew, name), config.cluster.watchdog) for name in ("policy", "rollout", "reward")
         )

@@ -24,6 +24,7 @@ from rollout.sampler import portions
 from unigrpo.batch import Batch
 from unigrpo.config import SamplingSection
 from unigrpo.memory import GB
+from unigrpo.progress import console
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 
 PATIENCE_SECONDS = 0.05
@@ -67,6 +68,13 @@ class Actors:
     def each(self, name: str, args: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The answers to a question for each of the first workers."""
         return self.wait([self.ask(number, name, *own) for number, own in enumerate(args)])
+
+
+def introduce(roles: Mapping[str, list[ActorHandle]], watchdog: float) -> None:
+    """Prints where each worker runs."""
+    found = {role: Actors(role, handles, watchdog).all("where") for role, handles in roles.items() if handles}
+    listed = "; ".join(f"{role} {', '.join(places)}" for role, places in found.items())
+    console.print(f"Workers run, as process@node: {listed}", markup=False, highlight=False, soft_wrap=True)
 
 
 class Watch:

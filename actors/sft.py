@@ -13,7 +13,7 @@ from ray import ObjectRef
 
 from actors.cluster import absolute, joined
 from actors.placement import Plan, Role
-from actors.remote import Actors, Saved, Watch
+from actors.remote import Actors, Saved, Watch, introduce
 from actors.spawn import Crew, host, rank_group, sharded
 from actors.waiting import gather
 from actors.workers import Hosted, Saving
@@ -146,8 +146,10 @@ def started(
         else:
             policy = [host(wanted.policy, places, 0, config, SFTWorker, *made)]
             gather([policy[0].run.remote("ready")], config.cluster.timeout, "the policy worker, which is starting,")
+        crew = vars(Crew(policy))
+        introduce(crew, config.cluster.watchdog)
         ranks = Actors("policy", policy, config.cluster.watchdog)
-        remote = RemoteSFT(ranks, course, config.steps, Watch(vars(Crew(policy)), lost))
+        remote = RemoteSFT(ranks, course, config.steps, Watch(crew, lost))
         try:
             yield remote
         finally:

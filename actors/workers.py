@@ -100,6 +100,10 @@ class Hosted:
     def ready(self) -> None:
         """Answers that the worker has loaded."""
 
+    def where(self) -> str:
+        """The process and its node, for a debugger, a profiler or a signal."""
+        return f"{os.getpid()}@{ray.util.get_node_ip_address()}"
+
 
 class Kept(Protocol):
     """A learner, as far as it is saved."""

@@ -1,6 +1,7 @@
 """Runs that end before their time, and what they are afterwards."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,15 @@ def started(args: list[str], until: Path, rows: int = 0) -> subprocess.Popen:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     return process
+
+
+def worker(process: subprocess.Popen, role: str) -> int:
+    """The process of a run's first worker of a role, as the run says it."""
+    assert process.stderr
+    for line in process.stderr:
+        if found := re.search(rf"Workers run, as process@node:.* {role} (\d+)@", line):
+            return int(found[1])
+    raise AssertionError("the run has not said where its workers are")
 
 
 def told_to_end(process: subprocess.Popen, seconds: float | None = None) -> str:

@@ -3,13 +3,11 @@
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.e2e.cut import check_equal, started, told_to_end
+from tests.e2e.cut import check_equal, started, told_to_end, worker
 from tests.e2e.runs import metrics, run, train_args, weights
 from unigrpo.cli.main import main
 
@@ -89,27 +87,15 @@ def test_a_run_that_samples_ahead_ends_at_once_when_it_is_told_to(tmp_path):
     assert "and is saved" in told_to_end(process, 120)
 
 
-def victim(run_pid: int, title: str) -> psutil.Process:
-    """An actor of one class, of the Ray that a run has started."""
-    while True:
-        for process in psutil.Process(run_pid).children(recursive=True):
-            words = process.cmdline() if process.is_running() and process.status() != "zombie" else []
-            if words and words[0].startswith(title):
-                return process
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize(
-    "title", ["ray::PolicyWorker", "ray::RewardWorker", pytest.param("ray::ReferenceWorker", marks=pytest.mark.long)]
-)
-def test_a_run_whose_worker_is_killed_ends_with_the_same_weights(tmp_path, title):
+@pytest.mark.parametrize("role", ["policy", "reward", pytest.param("reference", marks=pytest.mark.long)])
+def test_a_run_whose_worker_is_killed_ends_with_the_same_weights(tmp_path, role):
     long = ("steps=30", "checkpoint.every=5", "eval.every=100")
     args = train_args(tmp_path, tmp_path / "run", *long)
     process = started(args, tmp_path / "run/checkpoint-5")
-    os.kill(victim(process.pid, title).pid, signal.SIGKILL)
+    os.kill(worker(process, role), signal.SIGKILL)
     _, err = process.communicate()
     assert process.returncode == 0, err
-    assert ("Going on from the last checkpoint (1 of cluster.max_restarts=3)" in err) == (title == "ray::PolicyWorker")
+    assert ("Going on from the last checkpoint (1 of cluster.max_restarts=3)" in err) == (role == "policy")
     run(train_args(tmp_path, tmp_path / "whole", "cluster.backend=local", *long))
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
     assert [row["step"] for row in metrics(tmp_path / "run")] == [row["step"] for row in metrics(tmp_path / "whole")]

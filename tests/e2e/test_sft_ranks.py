@@ -3,14 +3,11 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
+from tests.e2e.cut import started, worker
 from tests.e2e.runs import metrics, run, weights
-from tests.e2e.test_layouts import victim
 from tests.e2e.test_stages import stage
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -36,11 +33,8 @@ def ended(folder) -> tuple:
 
 def test_a_stage_whose_rank_is_killed_has_the_losses_of_one_process(whole, tmp_path):
     args = stage("2.2", *LONG, *RANKS, "cluster.zero=2", f"output={tmp_path}/cut")
-    process = subprocess.Popen([sys.executable, "-m", "unigrpo", *args], stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "cut/checkpoint-2").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.kill(victim(process.pid, "ray::SFTRank").pid, signal.SIGKILL)
+    process = started(args, tmp_path / "cut/checkpoint-2")
+    os.kill(worker(process, "policy"), signal.SIGKILL)
     _, err = process.communicate()
     assert process.returncode == 0, err
     assert "Going on from the last checkpoint (1 of cluster.max_restarts=3)" in err
