@@ -6,8 +6,9 @@
 #   HEAD_IP=10.0.0.5 scripts/ray/head.sh         # the address at which other nodes reach this one
 #
 # More arguments go to `ray start`. Two heads on one machine need each their own ports, outside 10002-19999, which
-# Ray's workers use: HEAD_PORT=26379 DASHBOARD_PORT=28265 scripts/ray/head.sh --dashboard-agent-listen-port 28266 \
-#   --ray-client-server-port 28267
+# Ray's workers use, and which two heads must not both give out (0: any that are free):
+#   HEAD_PORT=26379 DASHBOARD_PORT=28265 scripts/ray/head.sh --dashboard-agent-listen-port 28266 \
+#     --ray-client-server-port 28267 --min-worker-port 0 --max-worker-port 0
 set -euo pipefail
 HEAD_IP="${HEAD_IP:-}"                          # by default Ray finds the machine's own
 HEAD_PORT="${HEAD_PORT:-6379}"                  # where nodes join

@@ -3,11 +3,9 @@
 import http.server
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -23,10 +21,9 @@ from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 from actors.address import is_loopback
 from actors.connect import connect
 from actors.head import VERSIONS
+from tests.e2e.heads import head_script
 from tests.e2e.runs import run, train_args, weights
-from tests.e2e.test_job import free_ports, until
 from unigrpo.cli.main import main
-from unigrpo.cli.packages import HOME
 from unigrpo.config import ClusterSection
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -43,35 +40,15 @@ def no_cluster_is_meant(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-@contextmanager
-def head(**env: str):
-    """A head of its own, by the port at which it is joined."""
-    temporary = tempfile.mkdtemp(prefix="ray", dir="/tmp")
-    port, dashboard, agent, client = free_ports(4)
-    env |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RAY_TMPDIR": temporary, "HOME": temporary}
-    env |= {"HEAD_PORT": f"{port}", "DASHBOARD_PORT": f"{dashboard}", "NUM_CPUS": "4", "NUM_GPUS": "0"}
-    command = [HOME / "scripts/ray/head.sh", f"--dashboard-agent-listen-port={agent}"]
-    command.append(f"--ray-client-server-port={client}")
-    with Path(temporary, "log").open("w") as log:
-        process = subprocess.Popen(command, env=os.environ | env, stdout=log, stderr=log)
-    try:
-        until(lambda: "Ray runtime started" in Path(temporary, "log").read_text())
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
 def open_head():
-    with head(RAY_AUTH_MODE="disabled") as port:
+    with head_script(RAY_AUTH_MODE="disabled") as (port, _, _):
         yield port
 
 
 @pytest.fixture(scope="module")
 def guarded_head():
-    with head(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN) as port:
+    with head_script(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN) as (port, _, _):
         yield port
 
 

@@ -1,12 +1,9 @@
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -16,9 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.e2e.heads import head_script, until
 from tests.e2e.runs import EVAL, REWARD, TRAIN, metrics, run, train_args, weights
 from unigrpo import checkpoint
-from unigrpo.cli.packages import HOME
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 TOKEN = "0123456789abcdef" * 4
@@ -47,18 +44,6 @@ class Head(NamedTuple):
         return subprocess.Popen(command, cwd=folder, env=self.env | env, preexec_fn=listen, **pipes)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, outside of those that Ray gives its workers."""
-    sockets = []
-    while len(sockets) < count:
-        taken = socket.create_server(("127.0.0.1", 0))
-        sockets += [taken] if taken.getsockname()[1] > 20000 else []
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def alive(address: str) -> bool:
     try:
         urllib.request.urlopen(f"{address}/api/version", timeout=5)
@@ -71,34 +56,12 @@ def alive(address: str) -> bool:
 
 @pytest.fixture(scope="module")
 def head():
-    """What scripts/ray/head.sh starts, on ports of its own, with a token and no trace in the home folder."""
-    temporary = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # short, for the paths of sockets are limited
-    port, dashboard, agent, client = free_ports(4)
-    env = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "RAY_AUTH_TOKEN": TOKEN,
-        "RAY_TMPDIR": temporary,
-    }
-    options = {"HEAD_PORT": f"{port}", "DASHBOARD_PORT": f"{dashboard}", "NUM_CPUS": "4", "NUM_GPUS": "0"}
-    options["STOP_SECONDS"] = "0"  # killed at once, unless the job brings a time of its own
-    more = [f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"]
-    with Path(temporary, "log").open("w") as log:
-        process = subprocess.Popen([HOME / "scripts/ray/head.sh", *more], env=env | options, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{dashboard}"
-    try:
+    """One that wants a token, leaves no trace in the home folder, and kills jobs at once but for their own time."""
+    with head_script(RAY_AUTH_TOKEN=TOKEN, STOP_SECONDS="0") as (_, dashboard, folder):
+        address = f"http://127.0.0.1:{dashboard}"
         until(lambda: alive(address))
-        yield Head(address, env)
-    finally:
-        process.terminate()
-        process.wait(30)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def until(condition, seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        yield Head(address, os.environ | {"PATH": path, "RAY_AUTH_TOKEN": TOKEN, "RAY_TMPDIR": f"{folder}"})
 
 
 @pytest.fixture
