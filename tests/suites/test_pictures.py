@@ -1,6 +1,7 @@
 """Suites about pictures, in the layouts of their own files, by a model of random weights."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -26,7 +27,8 @@ def suite(seeing, tmp_path, pictures):
             lines = content if isinstance(content, list) and file.endswith((".jsonl", "random.json")) else None
             text = "".join(json.dumps(row) + "\n" for row in lines) if lines else json.dumps(content)
             (tmp_path / "data" / file).write_text(text)
-        where = [f"data.path={tmp_path / 'data' / next(iter(files))}", f"output={tmp_path / name}"]
+        where = [f"data.path={tmp_path / 'data' / next(iter(files))}"] if files else []
+        where += [f"output={tmp_path / name}"]
         where += [f"data.image_root={pictures}"] * (name not in ("geneval", "wise"))
         run(["eval", str(seeing), "--suite", name, *where, *args])
         rows = [json.loads(line) for line in (tmp_path / name / "samples.jsonl").read_text().splitlines()]
@@ -63,6 +65,23 @@ def test_mme_scores_categories_and_pairs(suite):
         found["metrics"]["eval/mme_perception"] + found["metrics"]["eval/mme_cognition"]
     )
     assert [row["category"] for row in found["categories"]["category"]] == ["code_reasoning", "count"]
+
+
+def test_mme_is_read_from_the_folders_of_its_authors(suite, tmp_path, pictures):
+    folders = ("count", "count"), ("landmark/questions_answers_YN", "landmark/images")
+    for number, (asked, seen) in enumerate(folders):
+        for folder in (asked, seen):
+            (tmp_path / "data/MME" / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(pictures / f"{number}.png", tmp_path / "data/MME" / seen / "a.png")
+        (tmp_path / "data/MME" / asked / "a.txt").write_text("Is it one?\tYes\nIs it two?\tNo\n")
+    found, rows = suite("mme", {}, *SHORT, f"data.path={tmp_path}/data/MME/**/*.txt")
+    assert [(row["id"], row["answer"]) for row in rows] == [
+        ("eval/count/a.txt:1/0", "yes"),
+        ("eval/count/a.txt:2/0", "no"),
+        ("eval/landmark/questions_answers_YN/a.txt:1/0", "yes"),
+        ("eval/landmark/questions_answers_YN/a.txt:2/0", "no"),
+    ]
+    assert [row["category"] for row in found["categories"]["category"]] == ["count", "landmark"]
 
 
 def test_vqav2_is_read_from_its_two_files(suite, tmp_path):

@@ -72,7 +72,7 @@ def test_a_broken_line_is_an_error_in_its_place(tmp_path):
         ("a.csv", b'prompt,answer\n"open,1\n', "cannot be read as CSV"),
         ("a.csv", b"prompt,answer\na,b,c\n", "line 2: it has not as many columns as the header"),
         ("a.csv", b"prompt\n\xff\n", "cannot be read as CSV"),
-        ("a.txt", b"", r"cannot read \.txt\. Use one of \.tar"),
+        ("a.doc", b"", r"cannot read \.doc\. Use one of \.tar"),
         ("a.tar", b"no tar", "a.tar: damaged"),
     ],
 )

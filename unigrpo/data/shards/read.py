@@ -12,7 +12,7 @@ from unigrpo.config import DataSection
 from unigrpo.config.sources import is_remote
 from unigrpo.data.files import Record, json_rows, numbered, parse_json, record_of, saved_folder
 from unigrpo.data.gsm8k import gsm8k
-from unigrpo.data.shards import hub, tars
+from unigrpo.data.shards import hub, mme, tars
 from unigrpo.data.shards.paths import opened
 from unigrpo.data.shards.units import Unit
 from unigrpo.errors import DataError
@@ -72,6 +72,7 @@ def _read(unit: Unit, section: DataSection) -> Rows:
                 "jsonl": lambda: _lines(unit, file),
                 "json": lambda: _list(unit, file),
                 "csv": lambda: _csv(unit, file),
+                "mme": lambda: mme.rows(unit.path, file, unit.stem),
             }[unit.kind]()
 
 

@@ -13,7 +13,7 @@ from unigrpo.config.sources import GENERATED, is_remote
 from unigrpo.data.shards.paths import expand, opened
 from unigrpo.errors import DataError
 
-Kind = Literal["tar", "parquet", "jsonl", "json", "csv", "folder", "hub", "made"]
+Kind = Literal["tar", "parquet", "jsonl", "json", "csv", "mme", "folder", "hub", "made"]
 LANES = 8
 """Parts that are read side by side. It is part of the order of the samples, so it is no setting."""
 BYTES = 4 * 2**20
@@ -29,6 +29,7 @@ ENDS: dict[str, Kind] = {
     ".json": "json",
     ".csv": "csv",
     ".tsv": "csv",
+    ".txt": "mme",
 }
 
 
