@@ -197,7 +197,8 @@ class Engine:
 
     def _sound(self) -> bool:
         """Whether all weights are finite: their sum is, unless one is not or they are absurdly large."""
-        return all(bool(weight.detach().sum().isfinite()) for weight in self.named.values())
+        sums = [weight.detach().sum(dtype=torch.float32) for weight in self.named.values()]
+        return not sums or bool(torch.stack(sums).isfinite().all())
 
     def counts(self) -> dict[str, Tensor]:
         """What an engine keeps beside its tensors."""

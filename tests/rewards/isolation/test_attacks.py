@@ -96,13 +96,12 @@ def test_a_child_that_was_killed_while_idle_costs_no_call_its_second_chance(make
 
 
 def test_a_call_goes_to_a_child_that_is_there_rather_than_to_one_that_would_have_to_start(make, tmp_path):
-    pool = make("write_pid_and_wait", workers=2)
-    first, second = (
-        outcome.value for outcome in pool.call([{"file": f"{tmp_path}/{i}", "seconds": 0.3} for i in "ab"])
-    )
-    [died] = pool.call([{"file": f"{tmp_path}/c", "seconds": 0, "then": "kill_itself"}])
+    pool, both = make("meet", workers=2), {"folder": str(tmp_path), "count": 2}
+    first, second = (outcome.value for outcome in pool.call([both] * 2))
+    assert first != second
+    [died] = pool.call([both | {"then": "kill_itself"}])
     assert died.fault == "crash"
-    [outcome] = pool.call([{"file": f"{tmp_path}/c", "seconds": 0}])
+    [outcome] = pool.call([both])
     assert outcome.value in (first, second)
 
 

@@ -110,18 +110,22 @@ def test_an_interrupt_reaches_the_caller_at_once():
     assert time.monotonic() - start < 5
 
 
-def test_a_fork_has_children_of_its_own_and_leaves_its_parents_alone():
+def test_a_fork_has_children_of_its_own_and_leaves_its_parents_alone(tmp_path):
     output = ran(
-        """
-        p = pool("sleep", workers=2)
-        before = {o.value for o in p.call([dict(seconds=0.2)] * 2)}
+        f"""
+        p = pool("meet", limits=Limits(seconds=30), workers=2)
+
+        def met(name):
+            return {{o.value for o in p.call([dict(folder="{tmp_path}/" + name, count=2)] * 2)}}
+
+        before = met("before")
         child = os.fork()
-        mine = {o.value for o in p.call([dict(seconds=0.2)] * 2)}
+        mine = met("fork" if child == 0 else "parent")
         if child == 0:
             print("fork", len(mine), len(mine & before), flush=True)
             sys.exit()
         _, status = os.waitpid(child, 0)
-        after = {o.value for o in p.call([dict(seconds=0.2)] * 2)}
+        after = met("after")
         print("parent", status, mine == after == before, p.restarts)
         """
     )

@@ -26,16 +26,17 @@ def test_no_calls_start_no_child(make):
     assert pool.call([]) == []
 
 
-def test_there_are_no_more_children_than_calls_or_workers(make):
-    pool = make("sleep", workers=2)
-    assert len({o.value for o in pool.call([{"seconds": 0.1}])}) == 1
-    assert len({o.value for o in pool.call([{"seconds": 0.1}] * 6)}) == 2
+def test_there_are_no_more_children_than_calls_or_workers(make, tmp_path):
+    pool = make("meet", workers=2)
+    assert len({o.value for o in pool.call([{"folder": f"{tmp_path}/one", "count": 1}])}) == 1
+    assert len({o.value for o in pool.call([{"folder": f"{tmp_path}/two", "count": 2}] * 6)}) == 2
 
 
-def test_a_slow_call_does_not_hold_up_others(make):
-    pool = make("sleep", workers=2)
-    slow, *quick = pool.call([{"seconds": 0.8}] + [{"seconds": 0.01}] * 20)
-    assert slow.value not in {outcome.value for outcome in quick}
+def test_a_slow_call_does_not_hold_up_others(make, tmp_path):
+    pool = make("meet", workers=2)
+    names = [f"call {number}" for number in range(21)]
+    outcomes = pool.call([{"folder": str(tmp_path), "count": 1 if at else 21, "name": n} for at, n in enumerate(names)])
+    assert not [outcome.fault for outcome in outcomes if outcome.fault]  # the first has waited for all others
 
 
 def test_many_threads_can_call_at_the_same_time(make):
@@ -234,14 +235,14 @@ def test_sympy_would_not_use_what_no_alarm_interrupts(make):
     assert [o.value for o in make("variable").call([{"name": name} for name in names])] == ["python", "1", "1"]
 
 
-def test_children_end_with_close_and_with_the_pool(make):
-    pool = make("sleep", workers=2)
-    pids = {outcome.value for outcome in pool.call([{"seconds": 0.2}] * 2)}
+def test_children_end_with_close_and_with_the_pool(make, tmp_path):
+    pool = make("meet", workers=2)
+    pids = {outcome.value for outcome in pool.call([{"folder": str(tmp_path), "count": 2}] * 2)}
     assert len(pids) == 2
     pool.close()
     assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
     with pytest.raises(RewardError, match="its pool is closed"):
-        pool.call([{"seconds": 0}])
+        pool.call([{"folder": str(tmp_path), "count": 1}])
     forgotten = Pool(f"{VERIFIERS}:sleep")
     [outcome] = forgotten.call([{"seconds": 0}])
     del forgotten

@@ -78,6 +78,15 @@ def sleep(seconds):
     return os.getpid()
 
 
+def meet(folder, count, name="", then=""):
+    """Leave a name, or this process's number, in a folder, wait until so many are there, and do what is left to do."""
+    os.makedirs(folder, exist_ok=True)
+    open(os.path.join(folder, name or str(os.getpid())), "w").close()
+    while len(os.listdir(folder)) < count:
+        time.sleep(0.01)
+    return attack(then, os.getpid())
+
+
 def attack(how, value=0):
     """Do what a verifier should not; return the value."""
     if how:
