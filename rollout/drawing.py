@@ -84,14 +84,15 @@ def drawings(
         (thoughts.exact_BG, exact_BN, none_B1 * torch.nan),
     )
     tokens_BC, commit_BC, sampled_BC, logprobs_BC, exact_BC = (torch.cat(parts, 1).cpu().numpy() for parts in columns)
-    cached = settings.image.cache != "none" or (settings.cache != "none" and thoughts.tokens_BG.shape[1] > 0)
+    written = thoughts.tokens_BG.shape[1]
+    cached = settings.image.cache != "none" or (settings.cache != "none" and written > 0)
     return [
         Rollout(
             id=f"{step}/{prompt.id}/{jobs.indices[row]}",
             prompt=prompt,
             tokens=tokens_BC[row].astype(np.int64),
             commit_step=commit_BC[row].astype(np.int32),
-            output=policy.text(thoughts.tokens_BG[row][thoughts.sampled_BG[row]].cpu().numpy()),
+            output=policy.text(tokens_BC[row, :written][sampled_BC[row, :written]]),
             sampling=jobs.sampling,
             truncated=not thoughts.ended_B[row],
             forwards=forwards_B[row],
