@@ -74,6 +74,17 @@ def test_nothing_begins_once_all_are_to_end(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_trial_whose_evaluations_lack_the_metric_ends_after_two_and_says_what_they_have(tmp_path):
+    evaluated = ["eval.data={source: arithmetic, template: plain, split: test, size: 2}", "eval.every=1"]
+    process = Process(replace(a_job(tmp_path, "train", *TRAIN, *evaluated), metric="eval/acuracy"))
+    found = process.next()
+    assert (found["ended"], found["status"], found["cut"]) == (True, 2, False)
+    assert found["line"].startswith("it logs no eval/acuracy: set metric to one of eval/accuracy, eval/")
+    assert process.child is not None
+    assert process.child.poll() is not None
+
+
+@pytest.mark.slow
 def test_a_trial_that_is_told_to_end_saves_first(tmp_path):
     process = Process(a_job(tmp_path, "train", *TRAIN))
     assert not process.next()["ended"]

@@ -18,6 +18,7 @@ PERIOD = 0.25
 """Seconds between looks at what it logs."""
 PATIENCE = 600.0
 """Seconds that a process which was told to stop has to save."""
+EVALUATED = "eval/"
 LINE = 300
 """Most characters of a last line."""
 
@@ -48,7 +49,7 @@ class Process:
 
     def __init__(self, job: Job):
         self.job, self.step, self.told, self.began = job, -1, False, time.monotonic()
-        self.seen: tuple[float, int] = (0.0, 0)
+        self.seen = self.looked = (0.0, 0)
         self.child = _started(job) if job.words and not Path(job.stop).exists() else None
 
     def next(self) -> dict[str, Any]:
@@ -63,6 +64,9 @@ class Process:
             if found := self._logged():
                 self.step = min(found)
                 return {"step": self.step, "value": found[self.step], "ended": False, "seconds": self._seconds()}
+            if not over and (why := self._lacks()):
+                self.stop()
+                return {"ended": True, "status": 2, "cut": False, "line": why, "seconds": self._seconds()}
             if over:
                 return self._end() | {"seconds": self._seconds()}
             if not self.told and Path(self.job.stop).exists():
@@ -95,6 +99,17 @@ class Process:
         line = last_line(Path(self.job.log)) if status else ""
         return {"ended": True, "status": status, "cut": bool(status) and self.told, "line": line}
 
+    def _lacks(self) -> str:
+        """What to say of a metric that evaluations do not have, of which all have the same; two are waited for."""
+        if self.step >= 0 or not self.job.metric.startswith(EVALUATED) or self.seen == self.looked:
+            return ""
+        self.looked = self.seen
+        evaluated = [row for row in _rows(self.job) if any(name.startswith(EVALUATED) for name in row)]
+        names = sorted({name for row in evaluated for name in row if name.startswith(EVALUATED)})
+        if len(evaluated) < 2 or self.job.metric in names:
+            return ""
+        return f"it logs no {self.job.metric}: set metric to one of {', '.join(names)}"
+
     def _logged(self) -> dict[int, float]:
         """Values of the metric that were not told yet, by step; those a resumed run makes again are left out."""
         file = Path(self.job.run) / "metrics.jsonl"
@@ -103,20 +118,19 @@ class Process:
         stat = file.stat()
         if (stat.st_mtime, stat.st_size) == self.seen and self.child is not None:
             return {}
-        try:
-            points = values(Path(self.job.run), self.job.metric)
-        except DataError:
-            return {}  # which the table will say
-        left = {step: value for step, value in points.items() if step > self.step}
+        told = [row for row in _rows(self.job) if row.get(self.job.metric) is not None]
+        left = {row["step"]: row[self.job.metric] for row in told if row["step"] > self.step}
         if len(left) < 2:
             self.seen = stat.st_mtime, stat.st_size
         return left
 
 
-def values(run: Path, metric: str) -> dict[int, float]:
-    """The values of a metric that a run has logged, by step."""
-    rows = read_metrics(run)
-    return {row["step"]: row[metric] for row in rows if row.get(metric) is not None}
+def _rows(job: Job) -> list[dict[str, Any]]:
+    """What its run has logged."""
+    try:
+        return read_metrics(Path(job.run))
+    except DataError:
+        return []  # which the table will say
 
 
 def _started(job: Job) -> subprocess.Popen:
