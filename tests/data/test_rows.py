@@ -170,7 +170,7 @@ def test_bytes_that_are_no_utf8_name_their_line(tmp_path):
         ),
         (
             "{dir}/rows.xml",
-            "{dir}/rows.xml: cannot read .xml. Use one of .tar, .tar.gz, .tgz, .parquet, .jsonl, .json, .csv, .tsv.",
+            "{dir}/rows.xml: cannot read .xml. Use one of .tar, .tar.gz, .tgz, .parquet, .jsonl, .json, .csv, .tsv, ",
         ),
         ("{dir}/empty.jsonl", "{dir}/empty.jsonl has no rows (data.limit is None). Give it at least one."),
         ("{dir}/one.json", "{dir}/one.json: found one dict, but a .json file holds a list of rows. Is it .jsonl?"),
