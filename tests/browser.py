@@ -91,7 +91,7 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def wait_for(self, expression: str, seconds: float = 30.0) -> Any:
+    def wait_for(self, expression: str, seconds: float = 90.0) -> Any:
         """The value of an expression as soon as it is true in the page."""
         until = time.monotonic() + seconds
         while not (found := self.ask(expression)):

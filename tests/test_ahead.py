@@ -70,12 +70,12 @@ def test_drawing_goes_on_while_the_learner_is_at_work():
 
     def draw(step):
         if step == 1:
-            assert learning.wait(5)
+            assert learning.wait(60)
             drawn.set()
         return step
 
     with Ahead(draw, lambda weights: None, 1, range(2)) as ahead:
         ahead.get()
         learning.set()
-        assert drawn.wait(5), "batch 1 is drawn while batch 0 is learned"
+        assert drawn.wait(60), "batch 1 is drawn while batch 0 is learned"
         assert ahead.get() == 1

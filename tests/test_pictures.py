@@ -1,6 +1,7 @@
 """Pages of pictures, judged by their pixels, and what a run keeps of its drawings."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -85,7 +86,9 @@ def test_nothing_is_kept_of_texts_and_one_evaluation_is_no_before_and_after(tmp_
 
 def test_the_first_evaluation_stands_over_the_last(tmp_path):
     for step, colour in ((0, 0), (10, 1), (20, 2)):
-        gallery.keep(tmp_path, step, [scored("draw", n, 0.5, plain(colour)) for n in range(2)])
+        gallery.keep(tmp_path, step, [scored("draw", n, (0.5, math.nan)[n], plain(colour)) for n in range(2)])
+    rows = json.loads((tmp_path / "pictures/step-000010/index.json").read_text(), parse_constant=pytest.fail)
+    assert [row["reward"] for row in rows] == [0.5, None]
     assert gallery.before_after(tmp_path, tmp_path / "page.png")
     page = np.asarray(Image.open(tmp_path / "page.png").convert("RGB"))
     assert not (page == COLOURS[1]).all(-1).any()

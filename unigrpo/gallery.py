@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from unigrpo.config.files import write_atomically
-from unigrpo.logged import drawn_steps
+from unigrpo.logged import drawn_steps, earned
 from unigrpo.pictures import grid
 from unigrpo.types import Scored
 
@@ -31,7 +31,7 @@ def keep(run: Path, step: int, scored: Sequence[Scored], most: int = MOST) -> No
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{prompt.stream or prompt.task}-{number}.png"
         Image.fromarray(image).save(folder / name)
-        words = {"prompt": prompt.text, "thought": item.rollout.output, "reward": item.reward, "parts": item.parts}
+        words = {"prompt": prompt.text, "thought": item.rollout.output, **earned(item)}
         commit = " ".join(map(str, drawn_steps(item.rollout)))
         rows.append({"file": name, "task": prompt.stream or prompt.task, **words, "commit": commit})
     if rows:
@@ -65,4 +65,5 @@ def _rows(index: Path) -> list[dict[str, Any]]:
 
 def _caption(row: dict[str, Any]) -> str:
     thought = f"\n{row['thought']}" if row["thought"] else ""
-    return f"{row['prompt']}{thought}\n{row['reward']:.2f}"
+    reward = "no reward" if row["reward"] is None else f"{row['reward']:.2f}"
+    return f"{row['prompt']}{thought}\n{reward}"

@@ -1,5 +1,6 @@
 """Which rollouts of a step are written down, and how they were denoised."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,16 @@ def choose(scored: Sequence[Scored], rows: int) -> dict[int, str]:
     for places in _tasks(scored).values():
         found |= _ranked(scored, places)
     return dict(sorted(found.items()))
+
+
+def earned(item: Scored) -> dict[str, Any]:
+    """What a rollout earned and why, as JSON; null is what is not known."""
+    found = {"reward": _finite(item.reward), "parts": {name: _finite(value) for name, value in item.parts.items()}}
+    return found | {name: value for name in ("notes", "faults") if (value := getattr(item, name))}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def spread(count: int, rows: int) -> list[int]:

@@ -16,7 +16,7 @@ from unigrpo import environment, gallery
 from unigrpo.config import TrackingSection
 from unigrpo.config.files import write_atomically
 from unigrpo.errors import ConfigError, MissingExtraError
-from unigrpo.logged import Piece, choose, replay, spread
+from unigrpo.logged import Piece, choose, earned, replay, spread
 from unigrpo.progress import console
 from unigrpo.types import Metrics, Prompt, Scored
 
@@ -137,16 +137,6 @@ def _is_json(value: Any) -> bool:
     except (TypeError, ValueError, RecursionError):
         return False
     return True
-
-
-def earned(item: Scored) -> dict[str, Any]:
-    """What a rollout earned and why, as JSON; null is what is not known."""
-    found = {"reward": _finite(item.reward), "parts": {name: _finite(value) for name, value in item.parts.items()}}
-    return found | {name: value for name in ("notes", "faults") if (value := getattr(item, name))}
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _table(step: int, scored: Sequence[Scored]) -> Table:

@@ -49,8 +49,10 @@ class TeacherServer(ThreadingHTTPServer):
         """What it refuses a request for."""
         self.fails = False
         """Whether it answers 500 from now on."""
+        self.meet = 0
+        """How many requests wait for each other, after the first, before any is answered."""
         self.busy = self.busiest = 0
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
 
     @property
     def url(self) -> str:
@@ -79,6 +81,9 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.busy += 1
             self.server.busiest = max(self.server.busy, self.server.busiest)
+            self.server.lock.notify_all()
+            if self.server.requests:
+                self.server.lock.wait_for(lambda: self.server.busiest >= self.server.meet, 60)
         time.sleep(self.server.delay)
         self.serve(sent)
         with self.server.lock:

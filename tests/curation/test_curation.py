@@ -129,8 +129,9 @@ def test_tokens_and_cost_are_those_of_the_answers(server, run):
     assert summary.cost == pytest.approx((80 * 10 + tokens * 30) / 1e6)
 
 
-def test_no_more_requests_than_allowed_are_under_way(serve, run):
+def test_requests_fill_the_limit_and_never_pass_it(serve, run):
     server = serve(delay=0.02)
+    server.meet = 5
     run(server, ROWS, "samples=1", "teacher.max_concurrency=5")
     assert server.busiest == 5
 

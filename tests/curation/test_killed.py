@@ -54,7 +54,7 @@ def teacher(tmp_path):
 
 
 def test_a_curation_that_is_killed_twice_ends_as_one_that_is_not(tmp_path, teacher, arguments):
-    child, url = teacher(0.02)
+    child, url = teacher(0.05)
     settings = arguments(url, ROWS, "samples=4", f"teacher.max_concurrency={WITHIN}", "teacher.patience=20")
     command = [sys.executable, "-m", "unigrpo", "curate", *settings]
     log, asked, data = tmp_path / "out/answers.jsonl", tmp_path / "asked", tmp_path / "out/data.jsonl"

@@ -47,7 +47,7 @@ def test_a_match_that_would_take_for_ever_is_given_up(pattern, response):
     start = time.monotonic()
     found = regex(response, pattern=pattern)
     assert found == 0 or (isinstance(found, Score) and (found.value, found.fault) == (0, "timeout"))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_some_or_all_of_several_texts_may_be_asked_for():

@@ -186,7 +186,7 @@ def test_a_hostile_program_earns_nothing_is_bounded_and_leaves_nothing(source, f
     assert (verdict.passed, verdict.fault) == ((False, False), fault)
     assert verdict.note
     assert len(verdict.note) < 500
-    assert time.monotonic() - start < limits.seconds + 10
+    assert time.monotonic() - start < limits.seconds + 60
 
 
 @pytest.mark.parametrize(

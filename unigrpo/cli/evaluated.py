@@ -15,7 +15,8 @@ from unigrpo.config.files import write_atomically
 from unigrpo.config.load import flatten
 from unigrpo.config.sections import DRAWING
 from unigrpo.config.tasks import ALONE
-from unigrpo.tracking import columns, earned
+from unigrpo.logged import earned
+from unigrpo.tracking import columns
 from unigrpo.types import Scored
 
 MOST_BARS = 60

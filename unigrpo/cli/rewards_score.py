@@ -18,9 +18,9 @@ from unigrpo.config import RewardEntry, TaskSection, tasks_of
 from unigrpo.config.files import write_atomically
 from unigrpo.config.tasks import rewards_of
 from unigrpo.errors import ConfigError
+from unigrpo.logged import earned
 from unigrpo.progress import progress
 from unigrpo.runs import CONFIG
-from unigrpo.tracking import earned
 from unigrpo.types import Scored
 
 OUTPUT = "rescored.jsonl"

@@ -67,7 +67,7 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(settings, done, tmp_pat
     run([*settings, f"output={output}", "resume=true"])
     assert weights(output) == weights(done)
     assert metrics(output) == metrics(done)
-    _, alive = psutil.wait_procs(readers, timeout=10)
+    _, alive = psutil.wait_procs(readers, timeout=60)
     assert not alive, "who reads for a process that is gone must go too"
 
 

@@ -25,17 +25,17 @@ def attacked(pool, how):
 
 @pytest.mark.parametrize("how", ["loop", "power_tower", "backtracking", "shrug_at_the_alarm", "rename_the_alarm"])
 def test_what_takes_too_long_is_stopped_by_an_alarm_and_the_child_stays(make, how):
-    pool = make("attack", seconds=0.3, workers=1)
+    pool = make("attack", seconds=0.5, workers=1)
     start = time.monotonic()
-    assert attacked(pool, how) == Outcome(fault="timeout", note="stopped after 0.3 s")
-    assert time.monotonic() - start < 0.3 * 2.5 + 4
+    assert attacked(pool, how) == Outcome(fault="timeout", note="stopped after 0.5 s")
+    assert time.monotonic() - start < 30
     assert pool.restarts == 0
 
 
 @pytest.mark.parametrize("how", ["loop_in_c", "swallow_the_alarm", "stop_the_guard"])
 def test_what_ignores_the_alarm_is_killed(make, how):
-    pool = make("attack", seconds=0.1, workers=2)
-    assert attacked(pool, how) == Outcome(fault="timeout", note="killed after 1.25 s")
+    pool = make("attack", seconds=0.5, workers=2)
+    assert attacked(pool, how) == Outcome(fault="timeout", note="killed after 2.25 s")
     assert pool.restarts == 1
 
 
@@ -132,9 +132,9 @@ def test_what_a_verifier_does_to_its_process_does_not_touch_its_neighbours(make,
 
 
 def test_the_alarm_rings_after_a_call_that_cancelled_it(make):
-    pool = make("attack", seconds=0.3, workers=1)
+    pool = make("attack", seconds=0.5, workers=1)
     cancelled, loop = pool.call([{"how": "cancel_the_alarm"}, {"how": "loop"}])
-    assert (cancelled.value, loop.fault, loop.note) == (0, "timeout", "stopped after 0.3 s")
+    assert (cancelled.value, loop.fault, loop.note) == (0, "timeout", "stopped after 0.5 s")
     assert pool.restarts == 0
 
 
@@ -167,7 +167,7 @@ def test_neither_zombies_nor_open_files_nor_threads_remain(make):
         return len(os.listdir("/proc/self/fd")), threading.active_count()
 
     before = held()
-    pool = make("attack", seconds=0.1, workers=2)
+    pool = make("attack", seconds=0.5, workers=2)
     for how in ("kill_itself", "loop_in_c", "kill_the_guard"):
         attacked(pool, how)
     pool.close()

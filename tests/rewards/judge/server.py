@@ -72,8 +72,10 @@ class ChatServer(ThreadingHTTPServer):
         self.always: Any = None
         """What goes wrong with every request."""
         self.requests: list[dict[str, Any]] = []
+        self.meet = 0
+        """How many requests wait for each other before any is answered."""
         self.busy = self.busiest = 0
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
 
     @property
     def url(self) -> str:
@@ -87,6 +89,8 @@ class ChatServer(ThreadingHTTPServer):
         with self.lock:
             self.busy += 1
             self.busiest = max(self.busy, self.busiest)
+            self.lock.notify_all()
+            self.lock.wait_for(lambda: self.busiest >= self.meet, 60)
         try:
             yield
         finally:
@@ -111,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(self.server.delay)
             fault = self.server.fault()
             if fault == "hang":
-                time.sleep(30)
+                time.sleep(300)
             elif fault == "cut":
                 self.send_response(200)
                 self.send_header("Content-Length", "1000")

@@ -88,13 +88,14 @@ def test_the_key_is_named_and_read_from_the_environment(serve, rollout, monkeypa
 
 def test_it_is_built_in_one_thread_and_asked_in_the_loop_of_another(serve):
     server = serve(delay=0.02)
-    judge = Judge(server.url, "judge", "{response}", {"A": 1, "B": 0}, max_concurrency=3)
+    server.meet = 3
+    judge = Judge(server.url, "judge", "{response}", {"A": 1, "B": 0}, max_concurrency=3, timeout=60)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     for _ in range(2):
         asked = [asyncio.run_coroutine_threadsafe(judge(response=f"{n / 8}"), loop) for n in range(9)]
-        assert [future.result(10).value for future in asked] == pytest.approx([n / 8 for n in range(9)])
+        assert [future.result(60).value for future in asked] == pytest.approx([n / 8 for n in range(9)])
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     assert server.busiest == 3
