@@ -12,7 +12,7 @@ LONE = CASES[2:4]
 """What one rank is tried with: no other waits for it, whatever the stage."""
 ALONE = [Case(), Case(lora=True), Case(ratio="sequence")]
 """The engine of one process."""
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ class Mortal:
 def test_a_worker_that_does_not_answer_is_lost_and_the_limit_is_named():
     actor = ray.remote(Mortal).remote()
     with pytest.raises(LostWorkerError, match=r"the worker did not answer within 1 s\. The cluster has \d"):
-        gather([actor.answer.remote(60)], 1, "the worker")
+        gather([actor.answer.remote(600)], 1, "the worker")
     ray.kill(actor)
 
 
@@ -73,11 +73,14 @@ def test_the_first_failure_ends_the_waiting_for_workers_that_would_wait_for_ever
     slow, bad = ray.remote(Mortal).remote(), ray.remote(Mortal).remote()
     started = time.monotonic()
     with pytest.raises(LostWorkerError, match="died"):
-        gather([slow.answer.remote(60), bad.die.remote()], None, "the worker")
-    assert time.monotonic() - started < 30
+        gather([slow.answer.remote(600), bad.die.remote()], None, "the worker")
+    assert time.monotonic() - started < 300
     ray.kill(slow)
 
 
 def test_answers_come_in_the_order_of_the_questions():
     actors = [ray.remote(Mortal).remote() for _ in range(2)]
-    assert gather([a.answer.remote(s) for a, s in zip(actors, (0.3, 0.0), strict=True)], 30, "the worker") == [0.3, 0.0]
+    assert gather([a.answer.remote(s) for a, s in zip(actors, (0.3, 0.0), strict=True)], None, "the worker") == [
+        0.3,
+        0.0,
+    ]

@@ -18,7 +18,7 @@ TRAIN = ["model.preset=tiny", "data.source=arithmetic", "rewards.math.weight=1"]
 
 
 def call(*args: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
-    return subprocess.run(args, cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(args, cwd=cwd, env=os.environ | env, capture_output=True, text=True)
 
 
 def test_help_lists_every_verb(capsys):

@@ -25,7 +25,7 @@ WEIGHTS = "model/model.safetensors"
 def killed(file: str, when) -> None:
     """Runs a pipeline and kills it, as nothing can be handled, as soon as something holds."""
     process = subprocess.Popen([sys.executable, "-m", "unigrpo", "pipeline", file], stderr=subprocess.PIPE)
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 300
     while not when() and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -66,7 +66,7 @@ def stopped():
 
     def when(file: Path) -> None:
         def wait() -> None:
-            limit = time.monotonic() + 60
+            limit = time.monotonic() + 300
             while not file.exists() and time.monotonic() < limit:
                 time.sleep(0.005)
             os.kill(os.getpid(), signal.SIGTERM)

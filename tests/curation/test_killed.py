@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 def wait_until(true, child: subprocess.Popen) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not true():
         assert child.poll() is None
         assert time.monotonic() < until
@@ -72,7 +72,7 @@ def test_a_curation_that_is_killed_twice_ends_as_one_that_is_not(tmp_path, teach
     child.kill()  # now it is the teacher that goes, and comes back
     child.wait()
     teacher(0.0)
-    shown, _ = last.communicate(timeout=60)
+    shown, _ = last.communicate()
     assert last.returncode == 0
     whole = data.read_bytes()
     assert len(read_lines(data)) == expected(ROWS, 4)["right"]
@@ -84,5 +84,5 @@ def test_a_curation_that_is_killed_twice_ends_as_one_that_is_not(tmp_path, teach
 
     log.unlink()
     data.unlink()
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True)
     assert data.read_bytes() == whole

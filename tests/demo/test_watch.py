@@ -2,7 +2,7 @@
 
 import time
 from itertools import pairwise
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -84,7 +84,18 @@ def test_who_looks_away_ends_it():
     assert stop.is_set()
 
 
-def test_what_goes_wrong_is_told_in_words(caplog):
+class Ahead(Thread):
+    """One that has ended before who started it goes on."""
+
+    def start(self):
+        super().start()
+        self.join()
+
+
+@pytest.mark.parametrize("thread", [Thread, Ahead])
+def test_what_goes_wrong_is_told_in_words(caplog, monkeypatch, thread):
+    monkeypatch.setattr("unigrpo.demo.watch.Thread", thread)
+
     def refused(told):
         raise DataError("too much")
 

@@ -15,7 +15,7 @@ from tests.e2e.runs import metrics, run, weights
 from tests.e2e.test_mixed import args
 from tests.e2e.test_stages import stage
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 COUNTED = """
 import json, torch
 from tests.e2e.pretended import install, looks

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.runs import EVAL, TRAIN, metrics, weights
 from tests.rewards.judge.conftest import free_port, spawn  # noqa: F401
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 SIX_LINES = '''"""More digits, more reward."""
 
 
@@ -42,7 +42,7 @@ def start(folder: Path, *settings: str, **env: str) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> None:
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate()
     assert process.returncode == 0, out
 
 

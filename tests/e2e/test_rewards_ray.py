@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.runs import metrics
 from tests.e2e.test_rewards import SIX_LINES, finish, start
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 CLASS = """
 from rewards import Score
 

@@ -10,7 +10,7 @@ from tests.e2e.cut import started, worker
 from tests.e2e.runs import metrics, run, weights
 from tests.e2e.test_stages import stage
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 SIZES = ("steps=6", "checkpoint.every=2", "checkpoint.keep=9", "sft.ema=0.9")
 STREAMED = ("stand_ins.image.data.streaming=true", "stand_ins.image.data.buffer=24")
 LONG = (*SIZES, *STREAMED)

@@ -13,7 +13,7 @@ QUICK = (Case(2), Case(3, (AGAIN,)))
 MORE = (Case(0), Case(1), Case(3, ("whole", LORA)), Case(2, (HALF,)), Case(3, (HALF,)))
 """As long again each."""
 CASES = [*QUICK, *(pytest.param(case, marks=pytest.mark.long) for case in MORE)]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 
 
 @cache

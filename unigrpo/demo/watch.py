@@ -78,10 +78,11 @@ def watch(jobs: Sequence[Job], stop: Event, pace: float = 0.0) -> Iterator[list[
     for thread in threads:
         thread.start()
     try:
-        news, shown = 0, board.shown
-        while not all(one.over for one in shown):
+        news, over = 0, not jobs
+        while not over:
             news, shown = board.after(news)
             yield shown
+            over = all(one.over for one in shown)
     finally:
         stop.set()
         for thread in threads:
