@@ -80,7 +80,5 @@ def test_the_first_failure_ends_the_waiting_for_workers_that_would_wait_for_ever
 
 def test_answers_come_in_the_order_of_the_questions():
     actors = [ray.remote(Mortal).remote() for _ in range(2)]
-    assert gather([a.answer.remote(s) for a, s in zip(actors, (0.3, 0.0), strict=True)], None, "the worker") == [
-        0.3,
-        0.0,
-    ]
+    asked = [a.answer.remote(s) for a, s in zip(actors, (0.3, 0.0), strict=True)]
+    assert gather(asked, None, "the worker") == [0.3, 0.0]
