@@ -2,7 +2,6 @@
 
 import copy
 import os
-import socket
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 import torch.multiprocessing as mp
 
+from tests.ports import free_port
 from tests.tiny import IDS, tiny_batch, tiny_model
 from unigrpo.config import AlgoSection, LikelihoodSection, LoraSection, OptimSection
 from unigrpo.engine import Engine
@@ -59,7 +59,7 @@ def make(case: Case, folder: Path | None = None, optim: OptimSection = OPTIM) ->
                 config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
                 return config
 
-        strategy = InPieces(case.stage, case.offload, case.dtype, 0, 60)
+        strategy = InPieces(case.stage, case.offload, case.dtype, 0, 600)
         strategy.setup_distributed()
         if case.stage == 3:
             policy = Policy(copy.deepcopy(model), policy.tokenizer, policy.ids)
@@ -142,10 +142,7 @@ def work(rank: int, world: int, port: int, jobs: list, folder: str) -> None:
 
 def run(world: int, jobs: list) -> dict:
     """The answers of rank 0 to jobs that all ranks do, by name of the job and case."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(work, (world, port, jobs, folder), nprocs=world)
+        mp.spawn(work, (world, free_port(), jobs, folder), nprocs=world)
         found = torch.load(Path(folder) / "found.pt")
     return {(job.__name__, case): answer for (job, case), answer in zip(jobs, found, strict=True)}

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,15 +12,10 @@ import pytest
 
 from tests.curation.conftest import read_lines, sums
 from tests.curation.server import expected
+from tests.ports import free_port
 
 ROWS = sums(60)
 WITHIN = 4
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def wait_until(true, child: subprocess.Popen) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -11,22 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.ports import free_ports
 from unigrpo.cli.packages import HOME
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, outside of those that other heads may give their workers."""
-    sockets = []
-    while len(sockets) < count:
-        taken = socket.create_server(("127.0.0.1", 0))
-        sockets += [taken] if taken.getsockname()[1] > 20000 else []
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def until(condition: Callable[[], bool], seconds: float = 240) -> None:
+def until(condition: Callable[[], bool], seconds: float = 600) -> None:
     """Waits for a condition."""
     end = time.monotonic() + seconds
     while not condition():

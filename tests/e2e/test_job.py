@@ -107,6 +107,8 @@ def test_an_error_of_the_users_is_found_before_anything_is_uploaded_or_has_statu
 
 
 def test_a_job_that_is_stopped_saves_and_is_gone_on_with_to_the_same_end(head, folder, tmp_path):
+    slow = REWARD.replace("    return", "    time.sleep(0.1)\n    return")
+    (folder / "mine.py").write_text(f"import time\n{slow}")  # still under way when it is told to stop
     first = head.submit(folder, *SETTINGS, *LONG)
     assert first.stdout is not None
     while "/40  reward/mean" not in (line := first.stdout.readline()):
@@ -124,6 +126,7 @@ def test_a_job_that_is_stopped_saves_and_is_gone_on_with_to_the_same_end(head, f
     assert f"{folder}/runs/job was stopped after step {step} and is saved" in out
     assert not (folder / "runs/job/model").exists()
 
+    (folder / "mine.py").write_text(REWARD)
     second = head.submit(folder, *SETTINGS, *LONG, "resume=true")
     assert second.stderr is not None
     while " is at " not in (line := second.stderr.readline()):

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.e2e.runs import EVAL, TRAIN, metrics, weights
-from tests.rewards.judge.conftest import free_port, spawn  # noqa: F401
+from tests.rewards.judge.conftest import one_free_port, spawn  # noqa: F401
 
 pytestmark = [pytest.mark.slow]
 SIX_LINES = '''"""More digits, more reward."""

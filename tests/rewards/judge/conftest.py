@@ -2,7 +2,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rewards.judge.judge import Judge
+from tests.ports import free_port
 from tests.rewards.judge.server import ChatServer
 
 CHOICES = {"A": 1, "B": 0}
@@ -62,11 +62,9 @@ def scores():
     return ask
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+@pytest.fixture(name="free_port")
+def one_free_port() -> int:
+    return free_port()
 
 
 @pytest.fixture
