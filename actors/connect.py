@@ -11,9 +11,9 @@ from ray.exceptions import RayError
 from actors.address import is_loopback, knock, place
 from actors.guard import MODE, forget, guarded
 from actors.head import greet
-from rollout.colocated import usable_cores
 from unigrpo.config import ClusterSection
 from unigrpo.errors import ClusterError
+from unigrpo.machine import usable_cores
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the processes of a job."""

@@ -8,15 +8,16 @@ from typing import Any
 
 from ray.actor import ActorHandle
 
+from actors.desk import Desk
 from actors.sft import SFTWorker
 from actors.sharded import WEIGHTS, ShardedEngine, freeze
 from actors.upstream import BaseModelActor, Strategy
-from actors.workers import Desk, PolicyWorker, ReferenceWorker
+from actors.workers import PolicyWorker, ReferenceWorker
 from unigrpo.config import SFTConfig, TrainConfig
 
 
 class Rank(BaseModelActor):
-    """One process of a group; see `actors.workers.Host` for those that work alone."""
+    """One process of a group; see `actors.desk.Host` for those that work alone."""
 
     desk: Desk
 

@@ -23,7 +23,7 @@ from rewards.score import Judged
 from rollout.sampler import portions
 from unigrpo.batch import Batch
 from unigrpo.config import SamplingSection
-from unigrpo.memory import GB
+from unigrpo.machine import GB
 from unigrpo.progress import console
 from unigrpo.types import Metrics, Prompt, Rollout, Scored
 

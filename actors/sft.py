@@ -12,11 +12,12 @@ import ray
 from ray import ObjectRef
 
 from actors.cluster import absolute, joined
+from actors.desk import Hosted
 from actors.placement import Plan, Role
 from actors.remote import Actors, Saved, Watch, introduce
 from actors.spawn import Crew, host, rank_group, sharded
 from actors.waiting import gather
-from actors.workers import Hosted, Saving
+from actors.workers import Saving
 from unigrpo.config import SFTConfig, streams_data, streams_of
 from unigrpo.data.shards.stream import State
 from unigrpo.device import resolve_device

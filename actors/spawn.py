@@ -9,9 +9,11 @@ from ray.actor import ActorHandle
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from actors.desk import Host
 from actors.placement import Plan, Role
+from actors.scoring import RewardWorker
 from actors.waiting import gather, within
-from actors.workers import Host, PolicyWorker, ReferenceWorker, RewardWorker, RolloutWorker
+from actors.workers import PolicyWorker, ReferenceWorker, RolloutWorker
 from unigrpo.config import SFTConfig, TrainConfig
 
 COLLECTIVE_SECONDS = 600.0

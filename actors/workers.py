@@ -1,12 +1,8 @@
-"""What runs inside an actor: the local classes, built there. Plain classes; `actors.spawn` makes actors of them."""
+"""What runs inside actors that hold a model: the local classes, built there. `actors.spawn` makes actors of them."""
 
-import os
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,92 +13,15 @@ from ray import ObjectRef
 from ray.actor import ActorHandle
 from torch import Tensor
 
-from rewards.score import Judged
-from rewards.tasks import TaskScorer
-from rollout.colocated import (
-    Colocated,
-    make_reference,
-    policy_of,
-    reference_model,
-    sampler_of,
-    set_threads,
-)
+from actors.desk import Hosted
+from rollout.colocated import Colocated, make_reference, policy_of, reference_model, sampler_of
 from unigrpo.batch import Batch
-from unigrpo.config import SFTConfig, TrainConfig, tasks_of
+from unigrpo.config import TrainConfig
 from unigrpo.learner import Reference, Weights, frozen_logprobs, micro_batch
-from unigrpo.memory import usage
-from unigrpo.profiling import AFTER, recorded, traces_of
 from unigrpo.types import Metrics, Prompt, Rollout
 
 CHUNK_BYTES = 512 * 2**20
 """Weights are sent in objects of about this size, so that several nodes can fetch different ones at a time."""
-
-
-WORK = ("sample", "begin", "finish", "judge", "learn", "measure", "behaviour", "logprobs")
-"""What a worker is there for; the rest is orchestration."""
-
-
-class Desk:
-    """Passes calls on to the worker that an actor hosts, and keeps count of the time that its work takes."""
-
-    def __init__(self, make: Callable[[], Any]):
-        self.make = make
-        self.hosted: Any = None
-        self.busy = 0.0
-        self.calls: Counter[str] = Counter()
-
-    def run(self, name: str, *args: Any) -> Any:
-        """Calls a method of the worker."""
-        if self.hosted is None:
-            self.hosted = self.make()
-        started = time.perf_counter()
-        self.calls[name] += 1
-        traces = self.hosted.traces if name in WORK and self.calls[name] == AFTER + 1 else None
-        try:
-            with recorded(traces, f"{type(self.hosted).__name__}-{os.getpid()}-{name}"):
-                return getattr(self.hosted, name)(*args)
-        finally:
-            if name in WORK:
-                self.busy += time.perf_counter() - started
-
-    def status(self) -> dict[str, float]:
-        """The process, its memory, and the seconds it has worked since this was last asked."""
-        busy, self.busy = self.busy, 0.0
-        return {"pid": os.getpid(), "busy": busy} | usage()
-
-
-class Host:
-    """An actor that hosts one of the workers below.
-
-    It makes the worker when it is first asked something: what that raises reaches the driver as it is, unlike the
-    failure of an actor's constructor, and an actor that Ray has started again makes it anew.
-    """
-
-    def __init__(self, kind: Callable[..., Any], *args: Any):
-        self.desk = Desk(partial(kind, *args))
-
-    def run(self, name: str, *args: Any) -> Any:
-        """See `Desk.run`."""
-        return self.desk.run(name, *args)
-
-    def status(self) -> dict[str, float]:
-        """See `Desk.status`."""
-        return self.desk.status()
-
-
-class Hosted:
-    """What every worker has."""
-
-    def __init__(self, config: TrainConfig | SFTConfig):
-        set_threads(config.cluster.threads)
-        self.traces = traces_of(config.tracking, Path(config.output))
-
-    def ready(self) -> None:
-        """Answers that the worker has loaded."""
-
-    def where(self) -> str:
-        """The process and its node, for a debugger, a profiler or a signal."""
-        return f"{os.getpid()}@{ray.util.get_node_ip_address()}"
 
 
 class Kept(Protocol):
@@ -276,25 +195,3 @@ class ReferenceWorker(Hosted):
             self.reference.model.to("cpu")
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-class RewardWorker(Hosted):
-    """Hosts the scorer; it needs no model of ours."""
-
-    def __init__(self, config: TrainConfig):
-        super().__init__(config)
-        self.scorer = TaskScorer({name: task.rewards for name, task in tasks_of(config).items()})
-
-        self.begun: dict[int, Callable[[], list[Judged]]] = {}
-
-    def begin(self, turn: int, rollouts: list[Rollout]) -> None:
-        """Computes what can be computed, and lets what waits for others wait while more is begun."""
-        self.begun[turn] = self.scorer.begin(rollouts, at_once=True)
-
-    def finish(self, turn: int) -> list[Judged] | None:
-        """What the rewards say of each, without the rollouts: pictures need not travel back. None if never begun."""
-        return self.begun.pop(turn)() if turn in self.begun else None
-
-    def judge(self, rollouts: list[Rollout]) -> list[Judged]:
-        """Both in one."""
-        return self.scorer.begin(rollouts)()

@@ -1,14 +1,9 @@
 """A policy that learns and samples with the same weights, and the frozen reference beside it."""
 
 import copy
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import ceil, inf
 from pathlib import Path
-
-import psutil
-import torch
 
 from rollout.sampler import Sampler
 from unigrpo.config import EvalConfig, LoraSection, ModelSection, TrainConfig, tasks_of
@@ -20,30 +15,6 @@ from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.models.llada import LLaDAModelLM
 from unigrpo.models.load import Policy, load_policy
 from unigrpo.state import restore_optimizer, restore_weights
-
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux says how much CPU time, of how much time, a container may use."""
-
-
-def set_threads(threads: int | None) -> None:
-    """Gives torch so many threads in this process, by default one for each core it may use.
-
-    Always set, in every process: sums depend on it in the last bit, and Ray gives its workers another default.
-    """
-    torch.set_num_threads(threads or usable_cores())
-
-
-def usable_cores() -> int:
-    """Cores this process may run on: fewer than the machine has by `taskset`, a container's limit, or hyperthreads."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    real = psutil.cpu_count(logical=False) or allowed
-    return max(1, ceil(min(allowed, real, _quota(QUOTA))))
-
-
-def _quota(file: Path) -> float:
-    """The cores of a container by its limit on CPU time."""
-    words = file.read_text().split() if file.exists() else ["max"]
-    return inf if words[0] == "max" else int(words[0]) / int(words[1])
 
 
 def policy_of(model: ModelSection, config: TrainConfig) -> Policy:

@@ -1,27 +1,16 @@
-"""Memory: how much is used, and work in portions that fit into it."""
+"""Work in portions that fit into memory."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
-import psutil
 import torch
 
 from unigrpo.errors import OutOfMemoryError
 from unigrpo.progress import console
 
 Found = TypeVar("Found")
-GB = 2**30
 RAN_OUT = ("can't allocate memory", "out of memory", "alloc_failed")
 """What the allocator of the host, CUDA and cuBLAS say."""
-
-
-def usage() -> dict[str, float]:
-    """Memory of this process in GiB: `host_gb` now, and `gpu_gb` at its highest since this was last asked."""
-    used = {"host_gb": psutil.Process().memory_info().rss / GB}
-    if torch.cuda.is_available():
-        used["gpu_gb"] = torch.cuda.max_memory_allocated() / GB
-        torch.cuda.reset_peak_memory_stats()
-    return used
 
 
 def out_of_memory(error: BaseException) -> bool:

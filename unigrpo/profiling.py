@@ -4,9 +4,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import torch
-from torch.profiler import ProfilerActivity, profile
-
 from unigrpo.config import TrackingSection
 from unigrpo.config.files import write_atomically
 from unigrpo.types import Metrics
@@ -26,6 +23,9 @@ def recorded(folder: Path | None, name: str) -> Iterator[None]:
     if folder is None:
         yield
         return
+    import torch  # late, as who scores may need none
+    from torch.profiler import ProfilerActivity, profile
+
     gpu = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
     with profile(activities=[ProfilerActivity.CPU, *gpu]) as found:
         yield

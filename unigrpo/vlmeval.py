@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 from rewards.extract import answer_part
-from rollout.colocated import set_threads
 from rollout.sampler import Sampler
 from unigrpo.asking import Asker, look
 from unigrpo.cli.target import expand
@@ -22,6 +21,7 @@ from unigrpo.cli.verbs import VERBS
 from unigrpo.config import GenerateConfig
 from unigrpo.device import resolve_device
 from unigrpo.errors import DataError
+from unigrpo.machine import set_threads
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.models.load import load_policy
 

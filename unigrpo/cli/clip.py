@@ -7,7 +7,6 @@ import numpy as np
 
 from rewards.vision.open_clip_towers import open_clip_towers
 from rewards.vision.train_clip import CaptionBatches, Pairs, make_network, preprocess_of, retrieval, save, train
-from rollout.colocated import set_threads
 from unigrpo import checkpoint
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import ClipConfig, DataSection, TrackingSection
@@ -15,6 +14,7 @@ from unigrpo.config.load import flatten
 from unigrpo.data.images import fit_image, read_image
 from unigrpo.data.rows import read_rows
 from unigrpo.device import resolve_device
+from unigrpo.machine import set_threads
 from unigrpo.progress import describe, progress
 from unigrpo.runs import check_run, open_run
 from unigrpo.tracking import Tracker

@@ -14,7 +14,6 @@ from typing import Any
 
 from PIL import Image
 
-from rollout.colocated import set_threads
 from unigrpo.cli.target import expand, section_asked
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import DemoConfig, GenerateConfig
@@ -24,6 +23,7 @@ from unigrpo.config.source import read_args, settings
 from unigrpo.data.images import read_image
 from unigrpo.data.rows import Row, iter_rows
 from unigrpo.errors import MissingExtraError, UniGRPOError
+from unigrpo.machine import set_threads
 from unigrpo.types import TASKS, Task
 
 EXAMPLES = 4

@@ -102,7 +102,7 @@ def _accelerators() -> Iterator[Finding]:
     """What torch sees."""
     import torch
 
-    from rollout.colocated import usable_cores
+    from unigrpo.machine import usable_cores
 
     yield Finding("ok", f"{usable_cores()} of {os.cpu_count()} cores may be used")
     for index in range(torch.cuda.device_count()):

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rollout.colocated import set_threads
 from unigrpo import environment, report
 from unigrpo.cli.answering import Answering
 from unigrpo.cli.evaluated import answers, headline, keep, protocol_of
@@ -14,6 +13,7 @@ from unigrpo.cli.suites import changed, configs_of, take_suites
 from unigrpo.config import EvalConfig, ImageTokenizerSection, ModelSection
 from unigrpo.config.files import write_atomically
 from unigrpo.failing import check_failed
+from unigrpo.machine import set_threads
 from unigrpo.models.load import Policy, load_policy
 from unigrpo.runs import check_run, open_run
 from unigrpo.types import Metrics

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from rollout.colocated import set_threads
 from rollout.sampler import Sampler
 from rollout.trace import frames
 from unigrpo.asking import Asker, look
@@ -21,6 +20,7 @@ from unigrpo.cli.verbs import VERBS
 from unigrpo.config import GenerateConfig
 from unigrpo.device import resolve_device
 from unigrpo.errors import DataError
+from unigrpo.machine import set_threads
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.models.load import Policy, load_policy
 from unigrpo.types import DRAWING, Rollout

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rollout.colocated import set_threads
 from unigrpo import checkpoint
 from unigrpo.cli.again import tell_of_other_layout, until_done
 from unigrpo.cli.verbs import VERBS
@@ -16,6 +15,7 @@ from unigrpo.config.load import flatten
 from unigrpo.data.load import texts
 from unigrpo.device import resolve_device
 from unigrpo.errors import OutOfMemoryError
+from unigrpo.machine import set_threads
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.models.load import Policy, load_policy, text_side
 from unigrpo.progress import console, describe

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from rollout.colocated import set_threads
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import TokenizeImagesConfig
 from unigrpo.config.files import write_atomically
@@ -24,6 +23,7 @@ from unigrpo.data.shards.pool import Pool
 from unigrpo.data.shards.units import Unit, digest_of, units_of
 from unigrpo.device import resolve_device
 from unigrpo.errors import ConfigError
+from unigrpo.machine import set_threads
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.progress import progress
 

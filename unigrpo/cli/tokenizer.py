@@ -3,7 +3,6 @@
 from contextlib import closing
 from pathlib import Path
 
-from rollout.colocated import set_threads
 from unigrpo import checkpoint
 from unigrpo.cli.verbs import VERBS
 from unigrpo.config import ImageTokenizerSection, TokenizerConfig
@@ -12,6 +11,7 @@ from unigrpo.device import resolve_device
 from unigrpo.errors import ConfigError
 from unigrpo.imaging.loop import PAGE, make_network, train_tokenizer
 from unigrpo.imaging.pictures import load_pictures
+from unigrpo.machine import set_threads
 from unigrpo.models.image_tokenizer import ImageTokenizer
 from unigrpo.progress import describe
 from unigrpo.runs import check_run, open_run

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from rewards.tasks import TaskScorer
-from rollout.colocated import Colocated, load_images, set_threads, texts_of
+from rollout.colocated import Colocated, load_images, texts_of
 from unigrpo import checkpoint, gallery, report
 from unigrpo.cli.again import tell_of_other_layout, until_done
 from unigrpo.cli.prompts import held_out_prompts, training_prompts
@@ -18,7 +18,7 @@ from unigrpo.config.load import flatten
 from unigrpo.data.stream import MixedStream
 from unigrpo.errors import DataError, OutOfMemoryError
 from unigrpo.logged import Piece
-from unigrpo.memory import usage
+from unigrpo.machine import set_threads, usage
 from unigrpo.models.ids import IdTable
 from unigrpo.models.load import text_side
 from unigrpo.progress import SHOWN, describe

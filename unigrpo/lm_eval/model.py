@@ -10,13 +10,13 @@ import numpy as np
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from rollout.colocated import set_threads
 from rollout.sampler import Sampler
 from unigrpo.config import SamplingSection
 from unigrpo.data.prompts import CHAT_TEMPLATE, encode_text
 from unigrpo.elbo import Given, elbos
 from unigrpo.errors import ConfigError
 from unigrpo.lm_eval.settings import settings_of
+from unigrpo.machine import set_threads
 from unigrpo.models.load import load_policy
 from unigrpo.progress import progress
 from unigrpo.types import Prompt

@@ -9,7 +9,7 @@ from typing import Protocol
 from unigrpo import checkpoint
 from unigrpo.config import SFTConfig
 from unigrpo.data.shards.stream import State
-from unigrpo.memory import usage
+from unigrpo.machine import usage
 from unigrpo.profiling import Recorder
 from unigrpo.progress import progress
 from unigrpo.sft.course import Course
