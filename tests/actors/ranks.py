@@ -80,20 +80,20 @@ def final(learner: Learner) -> dict[str, torch.Tensor]:
 
 
 def go_on(case: Case, folder: Path) -> dict:
-    """Six steps at once; and three, saved, and three by fresh engines: here, and by the engine of one process."""
+    """Four steps at once; and two, saved, and two by fresh engines: here, and by the engine of one process."""
     whole = make(case)
-    metrics = steps(whole, range(6))
+    metrics = steps(whole, range(4))
     first = make(case)
-    steps(first, range(3))
+    steps(first, range(2))
     first.snapshot()
     first.write(folder)
     barrier()
     second = make(case, folder)
-    steps(second, range(3, 6))
+    steps(second, range(2, 4))
     found = {"metrics": metrics, "whole": final(whole), "cut": final(second)}
     if first.engine.rank == 0:
         alone = make(Case(lora=case.lora, dtype=case.dtype, ratio=case.ratio), folder)
-        steps(alone, range(3, 6))
+        steps(alone, range(2, 4))
         found["alone"] = final(alone)
     first.export(folder / "model")
     barrier()
