@@ -3,6 +3,8 @@
 import base64
 import io
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +31,14 @@ class Demo:
         """Opens the page anew, and waits until it answers to clicks."""
         self.browser.open(self.address, width, dark)
         self.browser.wait_for("!!document.querySelector('#text-run')")
-        self.browser.wait_for("window.gradio_config && document.querySelector('#text-seed input').value === '0'")
-        time.sleep(0.5)  # its parts are there before they are connected
+        seed = "document.querySelector('#text-seed input').value"
+        self.browser.wait_for(f"window.gradio_config && {seed} === '0'")
+        for _ in range(20):  # its parts are there before they are connected
+            self.click("#text-new-seed")
+            with suppress(AssertionError):
+                self.browser.wait_for(f"{seed} !== '0'", 3)
+                break
+        self.write("text-seed", "0")
 
     def tab(self, title: str) -> None:
         """Turns to a tab."""
@@ -51,16 +59,20 @@ class Demo:
         """The text of an answer, or of a message."""
         return self.browser.ask(f"document.querySelector('#{kind}-shown').innerText")
 
-    def run(self, kind: str) -> None:
-        """Asks, again if what was put in is not there yet, and waits until all models are done."""
+    def run(self, kind: str, before: Callable[[], None] = lambda: None) -> None:
+        """Asks, again if what was put in is not there yet, and waits until all models are done.
+
+        Args:
+            before: what else is done before each time.
+        """
         cards = f"[...document.querySelectorAll('#{kind}-shown .card')]"
         self.browser.ask(f"{cards}.forEach((one) => one.remove())")
         done = f"{cards}.length > 0 && {cards}.every((one) => one.classList.contains('over'))"
-        refused = f"!!document.querySelector('#{kind}-shown [role=alert]')"
-        for _ in range(20):
+        for patience in range(1, 12):
+            before()
             self.click(f"#{kind}-run")
-            time.sleep(0.3)
-            if not self.browser.ask(refused):
+            with suppress(AssertionError):
+                self.browser.wait_for(f"{cards}.length > 0", patience)
                 break
         self.browser.wait_for(done)
 
@@ -72,7 +84,7 @@ class Demo:
 
     def message_at_last(self, kind: str, begins: str, ends: str = "") -> None:
         """Asks again and again until this is what is said: what was uploaded may not be there yet."""
-        for _ in range(40):
+        for _ in range(200):
             self.click(f"#{kind}-run")
             time.sleep(0.3)
             said = self.shown(kind).strip()

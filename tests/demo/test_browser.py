@@ -1,5 +1,7 @@
 """The demo in a real browser: two models answer, look, draw and in-paint, and what is shown is what they sampled."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,8 +126,8 @@ def test_what_a_brush_touches_or_a_box_holds_is_drawn_anew(demo, models, file):
         f"(() => {{ const r = {canvas}.getBoundingClientRect(); return [r.x, r.y, r.width, r.height] }})()"
     )
     middle = y + height / 2
-    demo.browser.drag(*((x + width * (0.4 + 0.03 * step), middle) for step in range(6)))
-    demo.run("in-paint")
+    stroke = [(x + width * (0.4 + 0.03 * step), middle) for step in range(6)]
+    demo.run("in-paint", before=lambda: demo.browser.drag(*stroke))
     assert [found.shape for found in demo.pictures("in-paint")] == [(32, 32, 3)] * 2
     demo.click("#in-paint-examples tbody tr")
     demo.browser.wait_for("document.querySelector('#in-paint-prompt textarea').value !== 'a red circle'")
@@ -138,16 +140,22 @@ def test_what_a_brush_touches_or_a_box_holds_is_drawn_anew(demo, models, file):
 
 def test_masks_are_seen_to_fall_step_by_step_and_stop_stops(demo):
     demo.click("#text-settings button")
-    demo.write("text-settings .controls .form > :first-child", "1")
     demo.write("text-prompt", "12+34=")
     masks = "document.querySelectorAll('#text-shown .card:first-child .mask').length"
-    demo.click("#text-run")
-    seen = [demo.browser.wait_for(masks)]
-    while len(seen) < 3:
-        seen.append(demo.browser.wait_for(f"{masks} < {seen[-1]} && {masks}"))
+    seen = []
+    for _ in range(10):  # settings that are just shown do not take a pace yet
+        demo.write("text-settings .controls .form > :first-child", "1")
+        demo.click("#text-run")
+        seen = [demo.browser.wait_for(masks)]
+        with suppress(AssertionError):
+            while len(seen) < 3:
+                seen.append(demo.browser.wait_for(f"{masks} < {seen[-1]} && {masks}", 10))
+        demo.click("#text-stop")
+        demo.browser.wait_for("document.querySelectorAll('#text-shown .card.over').length === 2")
+        if demo.shown("text").count("stopped") == 2:
+            break
+    assert len(seen) == 3
     assert seen == sorted(seen, reverse=True)
-    demo.click("#text-stop")
-    demo.browser.wait_for("document.querySelectorAll('#text-shown .card.over').length === 2")
     assert demo.shown("text").count("stopped") == 2
 
 
