@@ -51,7 +51,7 @@ def killed(folder: Path, backend: str) -> Path:
 
 def check_stopped(folder: Path, backend: str) -> None:
     """Asserts that a run which is told to end saves, says so, goes on, and ends as one that was not told."""
-    long = ("steps=40", "checkpoint.every=40")
+    long = ("steps=20", "checkpoint.every=20")
     args = train_args(folder, folder / "run", backend, *long)
     said = told_to_end(started(args, folder / "run/metrics.jsonl", rows=2))
     found = checkpoint.latest(folder / "run")

@@ -20,7 +20,7 @@ from unigrpo import checkpoint
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 TOKEN = "0123456789abcdef" * 4
 SETTINGS = [*TRAIN, EVAL, "rewards.digits.path=mine.py:digits", "output=runs/job"]
-LONG = ["steps=40", "checkpoint.every=40"]
+LONG = ["steps=20", "checkpoint.every=20"]
 
 
 class Head(NamedTuple):
@@ -111,7 +111,7 @@ def test_a_job_that_is_stopped_saves_and_is_gone_on_with_to_the_same_end(head, f
     (folder / "mine.py").write_text(f"import time\n{slow}")  # still under way when it is told to stop
     first = head.submit(folder, *SETTINGS, *LONG)
     assert first.stdout is not None
-    while "/40  reward/mean" not in (line := first.stdout.readline()):
+    while "/20  reward/mean" not in (line := first.stdout.readline()):
         assert line, first.communicate()
     assert not (folder / "runs/job/model").exists()
     job = next(job["submission_id"] for job in head.jobs() if job["status"] == "RUNNING")
@@ -122,7 +122,7 @@ def test_a_job_that_is_stopped_saves_and_is_gone_on_with_to_the_same_end(head, f
     found = checkpoint.latest(folder / "runs/job")
     assert found is not None
     step = found[1]["step"]
-    assert 0 < step < 40
+    assert 0 < step < 20
     assert f"{folder}/runs/job was stopped after step {step} and is saved" in out
     assert not (folder / "runs/job/model").exists()
 
