@@ -70,6 +70,22 @@ def test_a_mistake_is_one_line_on_standard_error(capsys, args, expected):
     assert captured.err.count("\n") == 1
 
 
+def test_a_wrong_setting_is_told_before_torch_is_imported(tmp_path):
+    code = (
+        "import sys\n"
+        "from unigrpo.cli.main import main\n"
+        "from unigrpo.cli.verbs import VERBS\n"
+        "plain = [name for name, verb in VERBS.items() if verb.plain]\n"
+        "assert plain and all(main([name, 'sede=1']) == 2 for name in plain)\n"
+        "print(plain, 'torch' in sys.modules)"
+    )
+    found = call(sys.executable, "-c", code, cwd=tmp_path)
+    plain = [name for name, verb in VERBS.items() if verb.plain]
+    assert {"train", "sft"} <= {*plain}
+    assert found.stdout == f"{plain} False\n", found.stderr
+    assert found.stderr.count("Key 'sede' not in") == len(plain), found.stderr
+
+
 def test_config_prints_what_can_be_loaded_again(capsys, tmp_path):
     assert main(["config", "train", *TRAIN, "algo.mu=4"]) == 0
     path = tmp_path / "a.yaml"

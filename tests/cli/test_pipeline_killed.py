@@ -63,17 +63,22 @@ def test_a_killed_pipeline_goes_on_to_the_same_weights(tmp_path, capsys):
 def stopped():
     """Sends this process a SIGTERM as soon as a file is there, which kills nothing where no run waits for it."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)
+    over, threads = threading.Event(), []
 
     def when(file: Path) -> None:
         def wait() -> None:
-            limit = time.monotonic() + 300
-            while not file.exists() and time.monotonic() < limit:
-                time.sleep(0.005)
-            os.kill(os.getpid(), signal.SIGTERM)
+            while not over.wait(0.005):
+                if file.exists():
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
 
-        threading.Thread(target=wait, daemon=True).start()
+        threads.append(threading.Thread(target=wait))
+        threads[-1].start()
 
     yield when
+    over.set()  # a test that failed earlier must not end those after it
+    for thread in threads:
+        thread.join()
     signal.signal(signal.SIGTERM, before)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from rewards.vision.open_clip_towers import open_clip_towers
 from rewards.vision.train_clip import CaptionBatches, Pairs, make_network, preprocess_of, retrieval, save, train
 from unigrpo import checkpoint
-from unigrpo.cli.verbs import VERBS
 from unigrpo.config import ClipConfig, DataSection, TrackingSection
 from unigrpo.config.load import flatten
 from unigrpo.data.images import fit_image, read_image
@@ -23,9 +22,8 @@ from unigrpo.types import Metrics
 SHOWN = ("clip/loss", "clip/accuracy", "clip/chance", "clip/matched", "clip/unmatched")
 
 
-def run(args: list[str]) -> int:
+def run(config: ClipConfig) -> int:
     """Trains as the arguments say; prints where the model is and how well it tells held-out captions apart."""
-    config = VERBS["clip"].checked(args)
     metrics = clip_from(config)
     print(f"{config.output}/model  {describe(metrics, SHOWN)}")
     return 0

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from unigrpo import checkpoint
 from unigrpo.cli.about import about, config_of, has_adapters
-from unigrpo.cli.verbs import VERBS
 from unigrpo.config import ExportConfig, SFTConfig, TrainConfig
 from unigrpo.errors import CheckpointError, ConfigError
 from unigrpo.models.card import CARD, Card
@@ -35,9 +34,8 @@ class Source:
         return (self.folder / ADAPTER_FILE).is_file()
 
 
-def run(args: list[str]) -> int:
+def run(config: ExportConfig) -> int:
     """Writes the folder and its card, and pushes them where that is asked; prints where they are."""
-    config: ExportConfig = VERBS["export"].checked(args)
     target = Path(config.output)
     if target.exists() and not config.overwrite:
         raise ConfigError(f"{target} exists already: name another folder, or add --overwrite.")

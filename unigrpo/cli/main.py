@@ -49,7 +49,7 @@ def _run(args: list[str]) -> int:
     asked = next((index for index, word in enumerate(rest) if word in HELP), None)
     if asked is not None:
         return show(verb_help(verb, next(iter(rest[asked + 1 :]), None)))
-    return import_module(verb.module).run(rest)
+    return verb.run(rest)
 
 
 def show(text: str) -> int:

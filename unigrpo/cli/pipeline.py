@@ -6,7 +6,6 @@ import shlex
 import sys
 import time
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
 
 from unigrpo import report
@@ -114,7 +113,7 @@ def _run(step: Step, output: Path, records: Records) -> None:
     again = "resume=true" if stage.has("resume") and not over else "overwrite=true"
     started = time.perf_counter()
     try:
-        import_module(STAGES[stage.verb].module).run([str(file), again])
+        STAGES[stage.verb].run([str(file), again])
     finally:
         record = replace(record, seconds=round(record.seconds + time.perf_counter() - started, 1))
         records.put(stage.name, record)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from unigrpo import checkpoint
 from unigrpo.cli.again import tell_of_other_layout, until_done
-from unigrpo.cli.verbs import VERBS
 from unigrpo.config import SFTConfig, sets_of, streams_of
 from unigrpo.config.load import flatten
 from unigrpo.data.load import texts
@@ -28,9 +27,8 @@ from unigrpo.tracking import Tracker, check_trackers
 from unigrpo.types import Metrics
 
 
-def run(args: list[str]) -> int:
+def run(config: SFTConfig) -> int:
     """Fine-tunes as the arguments say; prints where the model is."""
-    config = VERBS["sft"].checked(args)
     metrics = sft_from(config)
     print(f"{config.output}/model  {describe(metrics, ('sft/loss', 'sft/held_out_loss'))}")
     return 0

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from unigrpo.cli.verbs import VERBS
 from unigrpo.config import TokenizeImagesConfig
 from unigrpo.config.files import write_atomically
 from unigrpo.config.sources import is_remote
@@ -30,9 +29,8 @@ from unigrpo.progress import progress
 SHOWN = ("codes/pictures", "codes/per_second", "codes/broken")
 
 
-def run(args: list[str]) -> int:
+def run(config: TokenizeImagesConfig) -> int:
     """Encodes what has no codes yet; prints how many pictures have some."""
-    config = VERBS["tokenize-images"].checked(args)
     kept, tally = tokenize(config)
     for message in tally.messages:
         print(f"left out: {message}")

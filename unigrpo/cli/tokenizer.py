@@ -4,7 +4,6 @@ from contextlib import closing
 from pathlib import Path
 
 from unigrpo import checkpoint
-from unigrpo.cli.verbs import VERBS
 from unigrpo.config import ImageTokenizerSection, TokenizerConfig
 from unigrpo.config.load import flatten
 from unigrpo.device import resolve_device
@@ -19,9 +18,8 @@ from unigrpo.tracking import Tracker, check_trackers
 from unigrpo.types import Metrics
 
 
-def run(args: list[str]) -> int:
+def run(config: TokenizerConfig) -> int:
     """Trains as the arguments say; prints where the tokenizer is and how well it does."""
-    config = VERBS["tokenizer"].checked(args)
     metrics = tokenizer_from(config)
     shown = describe(metrics, ("held_out/psnr", "held_out/psnr_min", "held_out/codes_used"))
     print(f"{config.output}/model  {shown}  Pictures: {config.output}/{PAGE}")

@@ -12,7 +12,6 @@ from rollout.colocated import Colocated, load_images, texts_of
 from unigrpo import checkpoint, gallery, report
 from unigrpo.cli.again import tell_of_other_layout, until_done
 from unigrpo.cli.prompts import held_out_prompts, training_prompts
-from unigrpo.cli.verbs import VERBS
 from unigrpo.config import TrainConfig, tasks_of
 from unigrpo.config.load import flatten
 from unigrpo.data.stream import MixedStream
@@ -29,9 +28,8 @@ from unigrpo.train import RunState, Workers, train
 from unigrpo.types import Metrics, Prompt
 
 
-def run(args: list[str]) -> int:
+def run(config: TrainConfig) -> int:
     """Trains as the arguments say; prints where the run is."""
-    config = VERBS["train"].checked(args)
     metrics = train_from(config)
     print(f"{config.output}  {describe(metrics, SHOWN)}")
     return 0

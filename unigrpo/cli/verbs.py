@@ -10,7 +10,7 @@ from unigrpo.errors import ConfigError
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb; its module is imported when it runs and has `run(args: list[str]) -> int`."""
+    """One verb; its module has `run(config) -> int` where it is `plain`, and else `run(args: list[str]) -> int`."""
 
     module: str
     summary: str
@@ -26,6 +26,13 @@ class Verb:
     """The settings that its first words are."""
     start: str | None = None
     """The setting that `--from` means, for `from` can be the name of none."""
+    plain: bool = False
+    """Whether its arguments are settings and nothing else."""
+
+    def run(self, args: list[str]) -> int:
+        """Runs it, and returns the exit status. Wrong settings of a plain one are told before torch is imported."""
+        given = self.checked(args) if self.plain else args
+        return import_module(self.module).run(given)
 
     def config_type(self) -> type:
         """The config class of the verb."""
@@ -61,8 +68,11 @@ STAGES = {
         "TrainConfig",
         "check_train",
         "model",
+        plain=True,
     ),
-    "sft": Verb("unigrpo.cli.sft", "supervised fine-tuning", f"sft {SETTINGS}", "SFTConfig", "check_sft", "model"),
+    "sft": Verb(
+        "unigrpo.cli.sft", "supervised fine-tuning", f"sft {SETTINGS}", "SFTConfig", "check_sft", "model", plain=True
+    ),
     "eval": Verb(
         "unigrpo.cli.evaluate",
         "accuracy and pass@k of a model, by prompts of your own or by suites",
@@ -80,6 +90,7 @@ STAGES = {
         "TokenizerConfig",
         "check_tokenizer",
         "model",
+        plain=True,
     ),
     "tokenize-images": Verb(
         "unigrpo.cli.tokenize_images",
@@ -88,6 +99,7 @@ STAGES = {
         "TokenizeImagesConfig",
         "check_tokenize_images",
         ".",
+        plain=True,
     ),
     "clip": Verb(
         "unigrpo.cli.clip",
@@ -96,6 +108,7 @@ STAGES = {
         "ClipConfig",
         "check_clip",
         "model",
+        plain=True,
     ),
     "curate": Verb(
         "unigrpo.cli.curate",
@@ -104,6 +117,7 @@ STAGES = {
         "CurateConfig",
         "check_curate",
         "{file}",
+        plain=True,
     ),
     "init-mmada": Verb(
         "unigrpo.cli.init_mmada",
@@ -113,6 +127,7 @@ STAGES = {
         "check_init_mmada",
         ".",
         start="source",
+        plain=True,
     ),
     "export": Verb(
         "unigrpo.cli.export",
@@ -122,6 +137,7 @@ STAGES = {
         "check_export",
         ".",
         words=("source", "output"),
+        plain=True,
     ),
 }
 """The verbs that make something in a folder of their own, for others to read."""
