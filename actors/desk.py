@@ -48,7 +48,7 @@ class Desk:
 
 
 class Host:
-    """An actor that hosts one of the workers below.
+    """An actor that hosts a worker that works alone.
 
     It makes the worker when it is first asked something: what that raises reaches the driver as it is, unlike the
     failure of an actor's constructor, and an actor that Ray has started again makes it anew.

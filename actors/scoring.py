@@ -15,7 +15,6 @@ class RewardWorker(Hosted):
     def __init__(self, config: TrainConfig):
         super().__init__(config)
         self.scorer = TaskScorer({name: task.rewards for name, task in tasks_of(config).items()})
-
         self.begun: dict[int, Callable[[], list[Judged]]] = {}
 
     def begin(self, turn: int, rollouts: list[Rollout]) -> None:

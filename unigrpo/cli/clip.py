@@ -23,7 +23,7 @@ SHOWN = ("clip/loss", "clip/accuracy", "clip/chance", "clip/matched", "clip/unma
 
 
 def run(config: ClipConfig) -> int:
-    """Trains as the arguments say; prints where the model is and how well it tells held-out captions apart."""
+    """Trains as the config says; prints where the model is and how well it tells held-out captions apart."""
     metrics = clip_from(config)
     print(f"{config.output}/model  {describe(metrics, SHOWN)}")
     return 0

@@ -28,7 +28,7 @@ from unigrpo.types import Metrics
 
 
 def run(config: SFTConfig) -> int:
-    """Fine-tunes as the arguments say; prints where the model is."""
+    """Fine-tunes as the config says; prints where the model is."""
     metrics = sft_from(config)
     print(f"{config.output}/model  {describe(metrics, ('sft/loss', 'sft/held_out_loss'))}")
     return 0

@@ -19,7 +19,7 @@ from unigrpo.types import Metrics
 
 
 def run(config: TokenizerConfig) -> int:
-    """Trains as the arguments say; prints where the tokenizer is and how well it does."""
+    """Trains as the config says; prints where the tokenizer is and how well it does."""
     metrics = tokenizer_from(config)
     shown = describe(metrics, ("held_out/psnr", "held_out/psnr_min", "held_out/codes_used"))
     print(f"{config.output}/model  {shown}  Pictures: {config.output}/{PAGE}")

@@ -29,7 +29,7 @@ from unigrpo.types import Metrics, Prompt
 
 
 def run(config: TrainConfig) -> int:
-    """Trains as the arguments say; prints where the run is."""
+    """Trains as the config says; prints where the run is."""
     metrics = train_from(config)
     print(f"{config.output}  {describe(metrics, SHOWN)}")
     return 0
